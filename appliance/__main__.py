@@ -1,6 +1,10 @@
 """`python -m appliance` and the command `earshot`."""
 
+import sys
 
-def main() -> int:
-    """Run the command line."""
-    return 0
+from appliance.cli import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Where the files of one node lie inside its state folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import InputError
+
+MAX_SOCKET_PATH_BYTES = 107
+"""Linux keeps a Unix socket's path in 108 bytes, one of them for the end (unix(7))."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFolder:
+    """The state folder of one node; every path below follows from it."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """The node's settings."""
+        return self.root / "earshot.toml"
+
+    @property
+    def database(self) -> Path:
+        """The node's log and incidents; mesh writes it, web reads it."""
+        return self.root / "node.db"
+
+    @property
+    def keys(self) -> Path:
+        """The node's private key and its site's certificates."""
+        return self.root / "keys"
+
+    @property
+    def map_file(self) -> Path:
+        """Streets for the page's map, GeoJSON, optional."""
+        return self.root / "map.geojson"
+
+    @property
+    def listen_socket(self) -> Path:
+        """Mesh serves it, listen connects."""
+        return self.root / "run" / "listen.sock"
+
+    @property
+    def control_socket(self) -> Path:
+        """Mesh serves it, web connects."""
+        return self.root / "run" / "control.sock"
+
+    @property
+    def ears_socket(self) -> Path:
+        """A simulated world serves it, listen connects."""
+        return self.root / "run" / "ears.sock"
+
+    def make(self) -> None:
+        """Make the folders. Raises InputError when a socket's path would be too long or a folder can't be made."""
+        length = len(str(self.control_socket.absolute()).encode())
+        if length > MAX_SOCKET_PATH_BYTES:
+            raise InputError(str(self.root), f"makes a socket path of {length} bytes", "name a shorter state folder")
+        try:
+            self.control_socket.parent.mkdir(parents=True, exist_ok=True)
+            self.root.chmod(0o700)
+        except OSError as error:
+            problem = error.strerror or "can't be made"
+            raise InputError(str(self.root), problem, "name a state folder that can be written") from error
