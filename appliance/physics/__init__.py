@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""How sound behaves outdoors: constants with their sources, air, geodesy, travel times, sources and paths. No I/O."""
