@@ -1,0 +1,130 @@
+"""The classifier's front end: the sound around an onset, made one rate and one band, as a patch of log-mel levels.
+
+The same code runs in training and on a node. Whatever the microphone, only 90 Hz to 3.4 kHz counts: below lies
+wind, above lies what an 8 kHz converter or a street sensor never passed on, and a model that saw it would learn
+the microphone instead of the sound. Level doesn't count either: a patch is relative to its own loudest cell.
+"""
+
+import functools
+import math
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+from numpy.typing import NDArray
+
+from appliance.model.audio import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+
+FEATURES_VERSION = 1
+"""Grows with every change of what a patch means; a model states the version that it was trained on."""
+
+COMMON_RATE_HZ = 8_000
+FRAME_SAMPLES = 128
+"""16 ms at the common rate: long enough for 100 Hz, and its Hann window is 8 ms wide at half power."""
+HOP_SAMPLES = 40
+N_FRAMES = 152
+N_BANDS = 28
+PATCH_SHAPE = (N_FRAMES, N_BANDS)
+
+WINDOW_BEFORE_S = 0.19
+WINDOW_AFTER_S = ((N_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES) / COMMON_RATE_HZ - WINDOW_BEFORE_S
+"""0.581 s: an alert must not wait longer for the classifier."""
+
+LOWEST_HZ = 90.0
+HIGHEST_HZ = 3_400.0
+"""What the anti-alias filter of an 8 kHz converter still passes whole."""
+
+RANGE_DB = 60.0
+"""A patch spans this much below its loudest cell; what lies lower is hum, dither or a file's own silence."""
+
+_PRE_EMPHASIS = 0.9
+_STOP_DB = 50.0
+_FFT_SAMPLES = 256
+_RATE_STEP_HZ = 50
+"""A rate is rounded to this before resampling: at most 0.3 % of pitch, and the resampling ratio stays small."""
+_SMALLEST_POWER = 1e-20
+
+
+def log_mel_patch(samples: NDArray[np.float32], sample_rate_hz: float, onset_sample: int) -> NDArray[np.float32]:
+    """Log-mel levels of the window around `samples[onset_sample]`, shape `PATCH_SHAPE` (time, band), 0..1.
+
+    1 is the loudest cell, 0 is `RANGE_DB` or more below it; total silence is all zeros. `samples` is one channel,
+    shape (n,); outside it silence is assumed. The patch does not depend on the gain, and on the sample rate only
+    as far as the resampling filter's ripple. Raises ValueError for a rate out of bounds or samples that are not
+    finite numbers.
+    """
+    if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
+        raise ValueError(f"sample rate {sample_rate_hz} Hz is outside {MIN_SAMPLE_RATE_HZ}..{MAX_SAMPLE_RATE_HZ} Hz")
+    window = _window_at_common_rate(samples, sample_rate_hz, onset_sample)
+    if not np.isfinite(window).all():
+        raise ValueError("the sound holds samples that are not finite numbers")
+    emphasised = window[1:] - _PRE_EMPHASIS * window[:-1]
+    frames = np.lib.stride_tricks.sliding_window_view(emphasised, FRAME_SAMPLES)[::HOP_SAMPLES]
+    spectra = scipy.fft.rfft(frames * _frame_window(), n=_FFT_SAMPLES, axis=1)
+    power = (spectra.real**2 + spectra.imag**2) @ _mel_weights()
+    return _relative_levels(power)
+
+
+def _relative_levels(power: NDArray[np.float64]) -> NDArray[np.float32]:
+    loudest = float(power.max())
+    if loudest < _SMALLEST_POWER:
+        return np.zeros(PATCH_SHAPE, dtype=np.float32)
+    levels_db = 10.0 * np.log10(np.maximum(power / loudest, 10.0 ** (-RANGE_DB / 10.0)))
+    return (1.0 + levels_db / RANGE_DB).astype(np.float32)
+
+
+def _window_at_common_rate(
+    samples: NDArray[np.float32], sample_rate_hz: float, onset_sample: int
+) -> NDArray[np.float64]:
+    """The window and one sample before it (for the pre-emphasis), at `COMMON_RATE_HZ`."""
+    rate_hz = _RATE_STEP_HZ * round(sample_rate_hz / _RATE_STEP_HZ)
+    divisor = math.gcd(COMMON_RATE_HZ, rate_hz)
+    up, down = COMMON_RATE_HZ // divisor, rate_hz // divisor
+    taps = _resampling_taps(up, rate_hz)
+    margin = len(taps) // (2 * up) + 1
+    n_before = round(WINDOW_BEFORE_S * COMMON_RATE_HZ) + 1
+    n_window = (N_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES + 1
+    start = onset_sample - math.ceil(n_before * down / up) - margin
+    stop = onset_sample + math.ceil((n_window - n_before) * down / up) + margin
+    resampled = scipy.signal.resample_poly(_slice_with_silence(samples, start, stop), up, down, window=taps)
+    first = round((onset_sample - start) * up / down) - n_before
+    return resampled[first : first + n_window]
+
+
+def _slice_with_silence(samples: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float64]:
+    inside = samples[max(start, 0) : max(stop, 0)].astype(np.float64)
+    n_missing_before = min(max(-start, 0), stop - start)
+    n_missing_after = stop - start - n_missing_before - len(inside)
+    return np.pad(inside, (n_missing_before, n_missing_after))
+
+
+@functools.lru_cache(maxsize=8)
+def _resampling_taps(up: int, rate_hz: int) -> NDArray[np.float64]:
+    """Low-pass for `resample_poly`: flat to `HIGHEST_HZ`, stopped from where aliases would fall below it."""
+    if rate_hz == COMMON_RATE_HZ:
+        return np.ones(1)
+    raised_rate_hz = float(up * rate_hz)
+    width_hz = COMMON_RATE_HZ - 2.0 * HIGHEST_HZ
+    n_taps, beta = scipy.signal.kaiserord(_STOP_DB, 2.0 * width_hz / raised_rate_hz)
+    return scipy.signal.firwin(n_taps | 1, COMMON_RATE_HZ / 2.0, window=("kaiser", beta), fs=raised_rate_hz)
+
+
+@functools.cache
+def _frame_window() -> NDArray[np.float64]:
+    return np.hanning(FRAME_SAMPLES + 2)[1:-1]
+
+
+@functools.cache
+def _mel_weights() -> NDArray[np.float64]:
+    """Triangles on the mel scale of O'Shaughnessy, 2595 log10(1 + f / 700 Hz); shape (bins, `N_BANDS`)."""
+    mel = np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), N_BANDS + 2)
+    edges_hz = 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+    bins_hz = np.arange(_FFT_SAMPLES // 2 + 1) * COMMON_RATE_HZ / _FFT_SAMPLES
+    low, centre, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    rising = (bins_hz[:, None] - low) / (centre - low)
+    falling = (high - bins_hz[:, None]) / (high - centre)
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def _mel(frequency_hz: float) -> float:
+    return 2595.0 * math.log10(1.0 + frequency_hz / 700.0)
