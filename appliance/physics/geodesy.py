@@ -54,7 +54,7 @@ def _ecef_m(place: Geodetic) -> NDArray[np.float64]:
 
 
 def _geodetic(ecef_m: NDArray[np.float64]) -> Geodetic:
-    """Latitude by fixed-point iteration; near the surface each step shrinks the error 150-fold, five leave nanometres."""
+    """Latitude by fixed-point iteration; near the surface each step shrinks the error 150-fold."""
     x_m, y_m, z_m = (float(v) for v in ecef_m)
     across_m = math.hypot(x_m, y_m)
     lat_rad = math.atan2(z_m, across_m * (1.0 - _ECCENTRICITY_SQUARED))
