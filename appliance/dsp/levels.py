@@ -1,0 +1,59 @@
+"""How loud: levels relative to full scale, and whether the converter was at its rail."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLIPPED_FROM = 0.98
+"""Samples from here up count as clipped on the meters; converters with head-room left in their scale stop at 0.9803."""
+RAIL_FROM = 0.9
+"""A run of equal samples at the extreme is a rail only this close to full scale; below, it is a coincidence."""
+RAIL_SPREAD = 1.5 / 32_768
+"""Two samples are the same rail when they differ by no more than the rounding of 16 bits."""
+FULL_SCALE = 0.999
+"""A single sample this close to full scale is clipped, rail or not."""
+SILENCE_DBFS = -150.0
+"""What is reported for digital silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLevels:
+    """One channel over one block: root mean square and peak, and how many samples were at the rail."""
+
+    rms_dbfs: float
+    peak_dbfs: float
+    n_clipped_samples: int
+
+
+def dbfs(amplitude: float) -> float:
+    """An amplitude relative to full scale in dB, bounded below at `SILENCE_DBFS`."""
+    return max(20.0 * math.log10(amplitude), SILENCE_DBFS) if amplitude > 0.0 else SILENCE_DBFS
+
+
+def channel_levels(samples: NDArray[np.float32]) -> tuple[ChannelLevels, ...]:
+    """Levels of each channel; samples of shape (channels, n). Silence where n is 0."""
+    if samples.shape[1] == 0:
+        return tuple(ChannelLevels(SILENCE_DBFS, SILENCE_DBFS, 0) for _ in range(samples.shape[0]))
+    peaks = np.maximum(samples.max(axis=1), -samples.min(axis=1))
+    squares = np.einsum("cn,cn->c", samples, samples)
+    return tuple(
+        ChannelLevels(
+            rms_dbfs=dbfs(math.sqrt(float(square) / samples.shape[1])),
+            peak_dbfs=dbfs(float(peak)),
+            n_clipped_samples=int(np.count_nonzero(np.abs(row) >= CLIPPED_FROM)) if peak >= CLIPPED_FROM else 0,
+        )
+        for row, peak, square in zip(samples, peaks, squares, strict=True)
+    )
+
+
+def is_clipped(samples: NDArray[np.float32]) -> bool:
+    """Whether a short stretch of one channel, shape (n,), touched the rail: its peak is then a lower bound."""
+    peak = float(np.max(np.abs(samples), initial=0.0))
+    if peak < RAIL_FROM:
+        return False
+    if peak >= FULL_SCALE:
+        return True
+    at_rail = np.abs(samples) >= peak - RAIL_SPREAD
+    return bool(np.any(at_rail[1:] & at_rail[:-1]))
