@@ -1,0 +1,198 @@
+"""The messages between the processes of one node, and those between nodes. All are bounded, and a hello comes first."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from appliance.ledger.records import Head, NodeName, Range, Record
+from appliance.model.audio import MAX_CHANNELS
+from appliance.model.instants import UtcNs
+from appliance.model.picks import Pick, Rejection
+from appliance.wire.documents import SigmaNs, TimeNs
+from appliance.wire.records import MAX_CHECKS, CheckBody, PickBody, pick_from_body, pick_to_body
+
+LOCAL_VERSION: Final = 1
+"""Version of the messages between the processes of one node, which always run the same software."""
+PEER_VERSION: Final = 1
+"""Version of the messages between nodes. Unknown fields are ignored; anything else raises it."""
+
+MAX_RECORDS = 128
+"""Records in one message; with `MAX_RECORDS_BYTES` a message stays within a frame."""
+MAX_RECORDS_BYTES = 192 * 1024
+MAX_HEADS = 1_000
+"""Heads in one message; more streams than that come in several."""
+MAX_CERTIFICATES = 64
+MAX_CERTIFICATE_BYTES = 2_048
+"""Ours take 500 bytes."""
+PickName = Annotated[str, Meta(pattern=r"^\d{16}-[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+Dbfs = Annotated[float, Meta(ge=-400.0, le=100.0)]
+Reason = Annotated[str, Meta(max_length=200)]
+
+
+class HelloMessage(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
+    """First message of every process that connects to mesh: who it is."""
+
+    role: Literal["listen", "web"]
+    software: Annotated[str, Meta(max_length=64)]
+    version: Annotated[int, Meta(ge=1, le=1_000)] = LOCAL_VERSION
+
+
+class PickMessage(msgspec.Struct, frozen=True, tag_field="t", tag="pick"):
+    """Listen read a wavefront. It sends the pick again until it is acknowledged."""
+
+    node: NodeName
+    pick: PickBody
+
+
+class RejectionMessage(msgspec.Struct, frozen=True, tag_field="t", tag="rejection"):
+    """An onset that became no pick; for the technician's list."""
+
+    time_ns: TimeNs
+    stage: Annotated[str, Meta(max_length=64)]
+    reason: Reason
+
+
+class ChannelLevel(msgspec.Struct, frozen=True, array_like=True):
+    """Levels of one channel since the last message; silence is -400 dBFS."""
+
+    rms_dbfs: Dbfs
+    peak_dbfs: Dbfs
+    n_clipped_samples: Annotated[int, Meta(ge=0, lt=2**53)]
+
+
+class LevelsMessage(msgspec.Struct, frozen=True, tag_field="t", tag="levels"):
+    """What listen hears, a few times a second: the end of the newest block, its clock's sigma, and the levels."""
+
+    time_ns: TimeNs
+    clock_sigma_ns: SigmaNs
+    channels: Annotated[tuple[ChannelLevel, ...], Meta(max_length=MAX_CHANNELS)]
+
+
+class HealthMessage(msgspec.Struct, frozen=True, tag_field="t", tag="health"):
+    """Checks that listen makes itself (the device, the classifier); each replaces the one of its name."""
+
+    checks: Annotated[tuple[CheckBody, ...], Meta(max_length=MAX_CHECKS)]
+
+
+class AckMessage(msgspec.Struct, frozen=True, tag_field="t", tag="ack"):
+    """Mesh has these picks safely on disk, or will never take them."""
+
+    picks: Annotated[tuple[PickName, ...], Meta(max_length=1_000)]
+
+
+class ClockMessage(msgspec.Struct, frozen=True, tag_field="t", tag="clock"):
+    """Mesh tells listen, once a second, what UTC its monotonic clock (CLOCK_MONOTONIC) stands for, with the bound."""
+
+    monotonic_ns: Annotated[int, Meta(ge=0, lt=2**63)]
+    utc_ns: TimeNs
+    sigma_ns: SigmaNs
+
+
+class ChangedMessage(msgspec.Struct, frozen=True, tag_field="t", tag="changed"):
+    """Mesh tells web that events up to `row` are in the database."""
+
+    row: Annotated[int, Meta(ge=0, lt=2**63)]
+
+
+LocalMessage = (
+    HelloMessage
+    | PickMessage
+    | RejectionMessage
+    | LevelsMessage
+    | HealthMessage
+    | AckMessage
+    | ClockMessage
+    | ChangedMessage
+)
+
+
+class PeerHelloMessage(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
+    """First message in both directions between nodes; the node must be the one in the certificate."""
+
+    node: NodeName
+    software: Annotated[str, Meta(max_length=64)]
+    version: Annotated[int, Meta(ge=1, le=1_000)] = PEER_VERSION
+
+
+class RosterMessage(msgspec.Struct, frozen=True, tag_field="t", tag="roster"):
+    """Certificates (DER) of nodes of the site, so that records of nodes that are away can be checked."""
+
+    certificates: Annotated[
+        tuple[Annotated[bytes, Meta(max_length=MAX_CERTIFICATE_BYTES)], ...], Meta(max_length=MAX_CERTIFICATES)
+    ]
+
+
+class HeadsMessage(msgspec.Struct, frozen=True, tag_field="t", tag="heads"):
+    """Streams of which the sender has more on disk than it said before."""
+
+    heads: Annotated[tuple[Head, ...], Meta(max_length=MAX_HEADS)]
+
+
+class WantMessage(msgspec.Struct, frozen=True, tag_field="t", tag="want"):
+    """A request for records; the answer is one `RecordsMessage`, cut short where a frame is full."""
+
+    ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=64)]
+
+
+class RecordsMessage(msgspec.Struct, frozen=True, tag_field="t", tag="records"):
+    """Records, pushed as they are written or `asked` for; each stream's in order."""
+
+    records: Annotated[tuple[Record, ...], Meta(max_length=MAX_RECORDS)]
+    asked: bool
+
+
+class HeartbeatMessage(msgspec.Struct, frozen=True, tag_field="t", tag="heartbeat"):
+    """Once a second: the sender is alive, and what time it has."""
+
+    time_ns: TimeNs
+
+
+PeerMessage = PeerHelloMessage | RosterMessage | HeadsMessage | WantMessage | RecordsMessage | HeartbeatMessage
+
+
+def local_decoder() -> msgspec.msgpack.Decoder[LocalMessage]:
+    """Decodes what the processes of one node say to each other."""
+    return msgspec.msgpack.Decoder(LocalMessage)
+
+
+def peer_decoder() -> msgspec.msgpack.Decoder[PeerMessage]:
+    """Decodes what peers say."""
+    return msgspec.msgpack.Decoder(PeerMessage)
+
+
+def pick_message(pick: Pick) -> PickMessage:
+    """A pick on its way to mesh."""
+    return PickMessage(pick.node, pick_to_body(pick))
+
+
+def pick_of(message: PickMessage) -> Pick:
+    """The pick in a message."""
+    return pick_from_body(message.pick, message.node)
+
+
+def rejection_message(rejection: Rejection) -> RejectionMessage:
+    """A rejection on its way to mesh; long words are cut."""
+    return RejectionMessage(rejection.time_ns, rejection.stage[:64], rejection.reason[:200])
+
+
+def rejection_of(message: RejectionMessage, node: str) -> Rejection:
+    """The rejection in a message of `node`'s own listen."""
+    return Rejection(node, UtcNs(message.time_ns), message.stage, message.reason)
+
+
+def pack_records(records: tuple[Record, ...], *, asked: bool) -> tuple[RecordsMessage, ...]:
+    """As many messages as it takes to send `records` within the bounds of a message."""
+    messages: list[RecordsMessage] = []
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        record_bytes = len(record.body or b"") + 400  # the fields beside the body take at most 350 bytes
+        if batch and (len(batch) == MAX_RECORDS or size + record_bytes > MAX_RECORDS_BYTES):
+            messages.append(RecordsMessage(tuple(batch), asked=asked))
+            batch, size = [], 0
+        batch.append(record)
+        size += record_bytes
+    if batch:
+        messages.append(RecordsMessage(tuple(batch), asked=asked))
+    return tuple(messages)

@@ -1,0 +1,258 @@
+"""What the bodies of records hold: the one table of kinds, and bytes to model and back.
+
+A body is msgpack of one of the structs below with its version `v`. A kind or a version that this software does not
+know is kept and replicated like any other record; `decode_body` returns `Unread` for it, and the mesh reports it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from appliance.ledger.records import EPOCH_KIND, Held, Record
+from appliance.model.air import Air
+from appliance.model.classes import CLASSES, ClassProbabilities
+from appliance.model.health import HealthCheck, HealthState
+from appliance.model.instants import UtcNs
+from appliance.model.picks import Phase, Pick, pick_id
+from appliance.model.space import Geodetic, NodePose
+from appliance.wire.documents import (
+    AltitudeM,
+    Degrees,
+    Latitude,
+    Longitude,
+    Probability,
+    SigmaDeg,
+    SigmaM,
+    SigmaNs,
+    TemperatureC,
+    TimeNs,
+    WindMps,
+)
+from appliance.wire.framing import one_line
+
+Version = Annotated[int, Meta(ge=1, le=1_000)]
+Decibels = Annotated[float, Meta(ge=-250.0, le=250.0)]
+Url = Annotated[str, Meta(max_length=200, pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?)?\Z")]
+"""A page's address, or nothing. No query and no user: it becomes a link on other nodes' pages."""
+Words = Annotated[str, Meta(max_length=200)]
+MAX_CHECKS = 20
+"""A node has about six health checks; the page shows them all."""
+
+
+class EpochBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first record of each start: where the epoch before ended (0 and 0: none is remembered), and the software."""
+
+    previous_epoch: Held
+    previous_seq: Held
+    software: Annotated[str, Meta(max_length=64)]
+    v: Version = 1
+
+
+class PickBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pick; its node is the record's, and its id follows from time and node."""
+
+    time_ns: TimeNs
+    sigma_ns: SigmaNs
+    clock_sigma_ns: SigmaNs = 0
+    snr_db: Decibels | None = None
+    level_db_spl: Decibels | None = None
+    peak_dbfs: Decibels | None = None
+    clipped: bool = False
+    bearing_deg: Degrees | None = None
+    bearing_sigma_deg: SigmaDeg | None = None
+    phase: Phase = Phase.UNKNOWN
+    classes: Annotated[tuple[Probability, ...], Meta(min_length=len(CLASSES), max_length=len(CLASSES))] | None = None
+    gunshot_probability: Probability | None = None
+    v: Version = 1
+
+
+class PoseBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the record's node stands and where its array points."""
+
+    lat_deg: Latitude
+    lon_deg: Longitude
+    alt_m: AltitudeM
+    sigma_m: SigmaM
+    heading_deg: Degrees
+    heading_sigma_deg: SigmaDeg
+    v: Version = 1
+
+
+class AirBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The air as the record's node measured it."""
+
+    temperature_c: TemperatureC
+    wind_east_mps: WindMps
+    wind_north_mps: WindMps
+    temperature_sigma_c: Annotated[float, Meta(ge=0.0, le=100.0)]
+    wind_sigma_mps: Annotated[float, Meta(ge=0.0, le=100.0)]
+    v: Version = 1
+
+
+class NodeBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the record's node says of itself for people: the address of its pages and the version it runs."""
+
+    url: Url
+    software: Annotated[str, Meta(max_length=64)]
+    v: Version = 1
+
+
+class CheckBody(msgspec.Struct, frozen=True, array_like=True):
+    """One health check."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
+    state: HealthState
+    words: Words
+    number: Annotated[float, Meta(ge=-1e15, le=1e15)] | None
+    unit: Annotated[str, Meta(max_length=16)]
+    since_ns: TimeNs
+    remedy: Words
+
+
+class HealthBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the record's node says of its own health; written when a state changes."""
+
+    checks: Annotated[tuple[CheckBody, ...], Meta(max_length=MAX_CHECKS)]
+    v: Version = 1
+
+
+Body = EpochBody | PickBody | PoseBody | AirBody | NodeBody | HealthBody
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKind:
+    """One row of the table of kinds: the body's shape, its version, and whether incidents depend on it."""
+
+    body: type[Body]
+    version: int
+    makes_incidents: bool
+
+
+KINDS: Final[Mapping[str, RecordKind]] = {
+    EPOCH_KIND: RecordKind(EpochBody, 1, makes_incidents=False),
+    "pick": RecordKind(PickBody, 1, makes_incidents=True),
+    "pose": RecordKind(PoseBody, 1, makes_incidents=True),
+    "air": RecordKind(AirBody, 1, makes_incidents=True),
+    "node": RecordKind(NodeBody, 1, makes_incidents=False),
+    "health": RecordKind(HealthBody, 1, makes_incidents=False),
+}
+"""Every kind of record there is. A new field with a default keeps the version; anything else raises it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A body that this software makes nothing of, and why; `newer` if a newer version would."""
+
+    reason: str
+    newer: bool
+
+
+class _Versioned(msgspec.Struct):
+    v: Version = 1
+
+
+def encode_body(body: Body) -> tuple[str, bytes]:
+    """The kind of a body and its bytes."""
+    kind = next(name for name, row in KINDS.items() if row.body is type(body))
+    return kind, msgspec.msgpack.encode(body)
+
+
+def decode_body(record: Record) -> Body | Unread:
+    """The body of a record, checked field by field; every number is finite and within its bounds."""
+    row = KINDS.get(record.kind)
+    if row is None:
+        return Unread(f"kind {record.kind} is newer than this software", newer=True)
+    if record.body is None:
+        return Unread("body was deleted by retention", newer=False)
+    try:
+        version = msgspec.msgpack.decode(record.body, type=_Versioned).v
+        if version > row.version:
+            return Unread(f"version {version} of kind {record.kind} is newer than this software", newer=True)
+        body: Body = msgspec.msgpack.decode(record.body, type=row.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Unread(f"{record.kind} body is malformed ({one_line(error)})", newer=False)
+    return body
+
+
+def record_schemas() -> dict[str, Any]:
+    """JSON Schema of every kind of body, by kind."""
+    return {kind: msgspec.json.schema(row.body) for kind, row in KINDS.items()}
+
+
+def pick_to_body(pick: Pick) -> PickBody:
+    """The part of a pick that its record does not say already."""
+    return PickBody(
+        time_ns=pick.time_ns,
+        sigma_ns=pick.sigma_ns,
+        clock_sigma_ns=pick.clock_sigma_ns,
+        snr_db=pick.snr_db,
+        level_db_spl=pick.level_db_spl,
+        peak_dbfs=pick.peak_dbfs,
+        clipped=pick.clipped,
+        bearing_deg=pick.bearing_deg,
+        bearing_sigma_deg=pick.bearing_sigma_deg,
+        phase=pick.phase,
+        classes=pick.classes.values if pick.classes else None,
+        gunshot_probability=pick.gunshot_probability,
+    )
+
+
+def pick_from_body(body: PickBody, node: str) -> Pick:
+    """The pick that `node` read."""
+    return Pick(
+        id=pick_id(body.time_ns, node),
+        node=node,
+        time_ns=UtcNs(body.time_ns),
+        sigma_ns=body.sigma_ns,
+        clock_sigma_ns=body.clock_sigma_ns,
+        snr_db=body.snr_db,
+        level_db_spl=body.level_db_spl,
+        peak_dbfs=body.peak_dbfs,
+        clipped=body.clipped,
+        bearing_deg=body.bearing_deg,
+        bearing_sigma_deg=body.bearing_sigma_deg,
+        phase=body.phase,
+        classes=ClassProbabilities(body.classes) if body.classes else None,
+        gunshot_probability=body.gunshot_probability,
+    )
+
+
+def pose_to_body(pose: NodePose) -> PoseBody:
+    """A pose without its node, which the record names."""
+    place = pose.position
+    return PoseBody(place.lat_deg, place.lon_deg, place.alt_m, pose.sigma_m, pose.heading_deg, pose.heading_sigma_deg)
+
+
+def pose_from_body(body: PoseBody, node: str) -> NodePose:
+    """The pose of `node`."""
+    place = Geodetic(body.lat_deg, body.lon_deg, body.alt_m)
+    return NodePose(node, place, body.sigma_m, body.heading_deg, body.heading_sigma_deg)
+
+
+def air_to_body(air: Air) -> AirBody:
+    """The air as a body."""
+    return AirBody(
+        air.temperature_c, air.wind_east_mps, air.wind_north_mps, air.temperature_sigma_c, air.wind_sigma_mps
+    )
+
+
+def air_from_body(body: AirBody) -> Air:
+    """The air that a body states."""
+    return Air(
+        body.temperature_c, body.wind_east_mps, body.wind_north_mps, body.temperature_sigma_c, body.wind_sigma_mps
+    )
+
+
+def check_to_body(check: HealthCheck) -> CheckBody:
+    """A health check as it goes over the wire; long words are cut."""
+    return CheckBody(
+        check.name, check.state, check.words[:200], check.number, check.unit, check.since_ns, check.remedy[:200]
+    )
+
+
+def check_from_body(body: CheckBody) -> HealthCheck:
+    """The health check that a body states."""
+    return HealthCheck(body.name, body.state, body.words, body.number, body.unit, UtcNs(body.since_ns), body.remedy)
