@@ -26,9 +26,14 @@ N_FRAMES = 152
 N_BANDS = 28
 PATCH_SHAPE = (N_FRAMES, N_BANDS)
 
-WINDOW_BEFORE_S = 0.19
-WINDOW_AFTER_S = ((N_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES) / COMMON_RATE_HZ - WINDOW_BEFORE_S
-"""0.581 s: an alert must not wait longer for the classifier."""
+_FRAMES_BEFORE_S = 0.19
+_RESAMPLING_REACH_S = 0.002
+"""How far the resampling filter looks beyond the frames, at any rate."""
+WINDOW_BEFORE_S = _FRAMES_BEFORE_S + _RESAMPLING_REACH_S
+WINDOW_AFTER_S = (
+    ((N_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES) / COMMON_RATE_HZ - _FRAMES_BEFORE_S + _RESAMPLING_REACH_S
+)
+"""0.583 s: an alert must not wait longer for the classifier."""
 
 LOWEST_HZ = 90.0
 HIGHEST_HZ = 3_400.0
@@ -38,7 +43,7 @@ RANGE_DB = 60.0
 """A patch spans this much below its loudest cell; what lies lower is hum, dither or a file's own silence."""
 
 _PRE_EMPHASIS = 0.9
-_STOP_DB = 50.0
+_STOP_DB = 65.0
 _FFT_SAMPLES = 256
 _RATE_STEP_HZ = 50
 """A rate is rounded to this before resampling: at most 0.3 % of pitch, and the resampling ratio stays small."""
@@ -82,7 +87,7 @@ def _window_at_common_rate(
     up, down = COMMON_RATE_HZ // divisor, rate_hz // divisor
     taps = _resampling_taps(up, rate_hz)
     margin = len(taps) // (2 * up) + 1
-    n_before = round(WINDOW_BEFORE_S * COMMON_RATE_HZ) + 1
+    n_before = round(_FRAMES_BEFORE_S * COMMON_RATE_HZ) + 1
     n_window = (N_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES + 1
     start = onset_sample - math.ceil(n_before * down / up) - margin
     stop = onset_sample + math.ceil((n_window - n_before) * down / up) + margin
