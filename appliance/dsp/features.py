@@ -89,10 +89,11 @@ def _window_at_common_rate(
     margin = len(taps) // (2 * up) + 1
     n_before = round(_FRAMES_BEFORE_S * COMMON_RATE_HZ) + 1
     n_window = (N_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES + 1
-    start = onset_sample - math.ceil(n_before * down / up) - margin
+    periods_before = math.ceil((n_before * down / up + margin) / down)
+    start = onset_sample - periods_before * down
     stop = onset_sample + math.ceil((n_window - n_before) * down / up) + margin
     resampled = scipy.signal.resample_poly(_slice_with_silence(samples, start, stop), up, down, window=taps)
-    first = round((onset_sample - start) * up / down) - n_before
+    first = periods_before * up - n_before
     return resampled[first : first + n_window]
 
 
