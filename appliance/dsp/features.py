@@ -45,8 +45,8 @@ RANGE_DB = 60.0
 _PRE_EMPHASIS = 0.9
 _STOP_DB = 65.0
 _FFT_SAMPLES = 256
-_RATE_STEP_HZ = 50
-"""A rate is rounded to this before resampling: at most 0.3 % of pitch, and the resampling ratio stays small."""
+_RATE_STEP_HZ = 25
+"""A rate is rounded to this before resampling: at most 0.2 % of pitch, and the resampling ratio stays small."""
 _SMALLEST_POWER = 1e-20
 
 
@@ -75,7 +75,7 @@ def _relative_levels(power: NDArray[np.float64]) -> NDArray[np.float32]:
     if loudest < _SMALLEST_POWER:
         return np.zeros(PATCH_SHAPE, dtype=np.float32)
     levels_db = 10.0 * np.log10(np.maximum(power / loudest, 10.0 ** (-RANGE_DB / 10.0)))
-    return (1.0 + levels_db / RANGE_DB).astype(np.float32)
+    return np.asarray(1.0 + levels_db / RANGE_DB, dtype=np.float32)
 
 
 def _window_at_common_rate(
@@ -85,16 +85,17 @@ def _window_at_common_rate(
     rate_hz = _RATE_STEP_HZ * round(sample_rate_hz / _RATE_STEP_HZ)
     divisor = math.gcd(COMMON_RATE_HZ, rate_hz)
     up, down = COMMON_RATE_HZ // divisor, rate_hz // divisor
-    taps = _resampling_taps(up, rate_hz)
-    margin = len(taps) // (2 * up) + 1
+    taps, delay = _resampling_taps(up, down)
+    margin = len(taps) // up + 1
     n_before = round(_FRAMES_BEFORE_S * COMMON_RATE_HZ) + 1
     n_window = (N_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES + 1
+    # Whole periods of `down` samples before the onset put it on a sample of the common rate.
     periods_before = math.ceil((n_before * down / up + margin) / down)
     start = onset_sample - periods_before * down
     stop = onset_sample + math.ceil((n_window - n_before) * down / up) + margin
-    resampled = scipy.signal.resample_poly(_slice_with_silence(samples, start, stop), up, down, window=taps)
-    first = periods_before * up - n_before
-    return resampled[first : first + n_window]
+    resampled = scipy.signal.upfirdn(taps, _slice_with_silence(samples, start, stop), up, down)
+    first = delay + periods_before * up - n_before
+    return np.asarray(resampled[first : first + n_window], dtype=np.float64)
 
 
 def _slice_with_silence(samples: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float64]:
@@ -105,14 +106,20 @@ def _slice_with_silence(samples: NDArray[np.float32], start: int, stop: int) -> 
 
 
 @functools.lru_cache(maxsize=8)
-def _resampling_taps(up: int, rate_hz: int) -> NDArray[np.float64]:
-    """Low-pass for `resample_poly`: flat to `HIGHEST_HZ`, stopped from where aliases would fall below it."""
-    if rate_hz == COMMON_RATE_HZ:
-        return np.ones(1)
-    raised_rate_hz = float(up * rate_hz)
+def _resampling_taps(up: int, down: int) -> tuple[NDArray[np.float64], int]:
+    """Low-pass for `upfirdn`, flat to `HIGHEST_HZ` and stopped from where aliases would fall below it; its delay.
+
+    The delay is a whole number of samples of the common rate.
+    """
+    if up == down:
+        return np.ones(1), 0
+    raised_rate_hz = float(COMMON_RATE_HZ * down)
     width_hz = COMMON_RATE_HZ - 2.0 * HIGHEST_HZ
     n_taps, beta = scipy.signal.kaiserord(_STOP_DB, 2.0 * width_hz / raised_rate_hz)
-    return scipy.signal.firwin(n_taps | 1, COMMON_RATE_HZ / 2.0, window=("kaiser", beta), fs=raised_rate_hz)
+    n_half = n_taps // 2
+    low_pass = scipy.signal.firwin(2 * n_half + 1, COMMON_RATE_HZ / 2.0, window=("kaiser", beta), fs=raised_rate_hz)
+    n_ahead = -n_half % down
+    return np.pad(up * low_pass, (n_ahead, 0)), (n_half + n_ahead) // down
 
 
 @functools.cache
