@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 def progress(unit: str, total: int, *, shown: bool = True) -> "tqdm[None]":
-    """A progress bar on standard error, where that is a terminal, that appears once the work takes longer than a glance."""
+    """A progress bar on standard error, where that is a terminal, for work that takes longer than a glance."""
     tqdm.monitor_interval = 0  # no thread of its own: the bar moves when an item is done
     wanted = shown and sys.stderr.isatty()
     return tqdm(total=total, unit=unit, delay=PROGRESS_AFTER_S, leave=False, dynamic_ncols=True, disable=not wanted)
