@@ -1,0 +1,217 @@
+"""The node's log, incidents and events in SQLite; mesh is the only writer.
+
+Methods that write expect a transaction (`with store.transaction()`); what they wrote is on disk when that ends.
+One thread at a time.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import StoreError
+from appliance.ledger.records import EPOCH_KIND, Range, Record, StreamId
+from appliance.model.incidents import Incident
+from appliance.storage.database import open_for_writing, store_errors
+from appliance.wire.incidents import incident_to_dict
+from appliance.wire.records import EpochBody, decode_body
+
+_FIELDS = "node, epoch, seq, time_ns, kind, body_hash, previous, signature, body"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things are kept; times are UTC nanoseconds before which they go."""
+
+    bodies_before_ns: int
+    incidents_before_ns: int
+    events_before_ns: int
+
+
+class NodeStore:
+    """The database of one node."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database at `path`, or make it. Raises StoreError."""
+        self.path = path
+        self._db = open_for_writing(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is written together, and on disk at the end; nothing of it after an error."""
+        with store_errors(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of a transaction that is undone alone when it raises."""
+        with store_errors(self.path):
+            self._db.execute("SAVEPOINT part")
+            try:
+                yield
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK TO part")
+                    self._db.execute("RELEASE part")
+                raise
+            self._db.execute("RELEASE part")
+
+    def add_records(self, records: Iterable[Record]) -> None:
+        """Add records that were judged good; one that is there already is left as it is."""
+        rows = list(records)
+        self._db.executemany(
+            f"INSERT OR IGNORE INTO records ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constant
+            [(r.node, r.epoch, r.seq, r.time_ns, r.kind, r.body_hash, r.previous, r.signature, r.body) for r in rows],
+        )
+        self._db.executemany(
+            "INSERT INTO epoch_ends VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+            [(r.node, *end) for r in rows if (end := epoch_end(r)) is not None],
+        )
+
+    def add_certificate(self, fingerprint: str, node: str, der: bytes) -> None:
+        """Remember a certificate that was checked."""
+        self._db.execute("INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)", (fingerprint, node, der))
+
+    def put_incidents(self, incidents: Sequence[Incident], knowledge: str, now_ns: int) -> int | None:
+        """Store incidents as they stand now, and an event for each that differs from what was stored.
+
+        knowledge: the records that were taken into account. Only the last event of the call carries it; the others
+                   carry that of the event before, so that who stops reading between them reads the rest later.
+        Returns the row of the last event, or None where nothing changed.
+        """
+        documents = [document for incident in incidents if (document := self._put_incident(incident)) is not None]
+        row: int | None = None
+        before = self._last_knowledge()
+        for i, document in enumerate(documents):
+            reflects = knowledge if i == len(documents) - 1 else before
+            row = self._add_event("incident", str(document["id"]), document, reflects, now_ns)
+        return row
+
+    def put_nodes_event(self, nodes: Sequence[str], now_ns: int) -> int:
+        """Store an event that these nodes changed (what they are now stands in the status file); returns its row."""
+        return self._add_event("nodes", None, {"nodes": list(nodes)}, self._last_knowledge(), now_ns)
+
+    def last_records(self) -> list[Record]:
+        """The last record of every stream."""
+        return self._records(
+            "WHERE (node, epoch, seq) IN (SELECT node, epoch, max(seq) FROM records GROUP BY node, epoch)"
+        )
+
+    def epoch_ends(self) -> dict[StreamId, int]:
+        """Epoch to its last sequence number, as the epoch after it says."""
+        return {(node, epoch): seq for node, epoch, seq in self._rows("SELECT node, epoch, seq FROM epoch_ends")}
+
+    def certificates(self) -> list[bytes]:
+        """All certificates, DER."""
+        return [der for (der,) in self._rows("SELECT der FROM certificates ORDER BY node, fingerprint")]
+
+    def records_in(self, wanted: Range) -> list[Record]:
+        """The records of a range that are held, in order."""
+        return self._records(
+            "WHERE node = ? AND epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+            wanted.node,
+            wanted.epoch,
+            wanted.first,
+            wanted.last,
+        )
+
+    def records_since(self, kind: str, time_ns: int, limit: int) -> list[Record]:
+        """The newest `limit` records of a kind from `time_ns` on, oldest first; the same order on every node."""
+        newest = self._records(
+            "WHERE kind = ? AND time_ns >= ? ORDER BY time_ns DESC, node DESC, epoch DESC, seq DESC LIMIT ?",
+            kind,
+            time_ns,
+            limit,
+        )
+        return newest[::-1]
+
+    def latest_of_nodes(self, kind: str) -> list[Record]:
+        """The newest record of a kind of each node that has one."""
+        latest: dict[str, Record] = {}
+        for record in self._records("WHERE kind = ? AND body IS NOT NULL ORDER BY node, time_ns, epoch, seq", kind):
+            latest[record.node] = record
+        return list(latest.values())
+
+    def all_records(self) -> list[Record]:
+        """The whole log, sorted by node, epoch and sequence number."""
+        return self._records("ORDER BY node, epoch, seq")
+
+    def prune(self, retention: Retention) -> None:
+        """Delete what is past its time. Bodies go, headers stay; an epoch's first body stays, as chains begin there."""
+        self._db.execute(
+            "UPDATE records SET body = NULL WHERE time_ns < ? AND kind != ? AND body IS NOT NULL",
+            (retention.bodies_before_ns, EPOCH_KIND),
+        )
+        self._db.execute("DELETE FROM incidents WHERE time_ns < ?", (retention.incidents_before_ns,))
+        self._db.execute("DELETE FROM aliases WHERE id NOT IN (SELECT id FROM incidents)")
+        # The last event stays: it holds the knowledge that the next one continues from.
+        self._db.execute(
+            "DELETE FROM events WHERE time_ns < ? AND row < (SELECT max(row) FROM events)",
+            (retention.events_before_ns,),
+        )
+
+    def _put_incident(self, incident: Incident) -> dict[str, object] | None:
+        """Store one incident; its document where it changed, None where it is stored just so."""
+        document = incident_to_dict(incident)
+        ids = json.dumps([incident.id, *incident.aliases])
+        stored = self._rows(
+            "SELECT id, revision, body FROM incidents WHERE id IN (SELECT value FROM json_each(?))", ids
+        )
+        for known, revision, body in stored:
+            if known == incident.id and {**json.loads(body), "revision": 0} == {**document, "revision": 0}:
+                return None
+            # After a restart or a merge the count begins again; for readers it goes on.
+            document["revision"] = max(incident.revision, revision + 1)
+        body = json.dumps(document, ensure_ascii=False)
+        self._db.execute("DELETE FROM incidents WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+        self._db.execute(
+            "INSERT INTO incidents VALUES (?, ?, ?, ?)", (incident.id, document["revision"], incident.time_ns, body)
+        )
+        self._db.execute(
+            "INSERT INTO aliases SELECT value, ? FROM json_each(?) WHERE true"
+            " ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE id != excluded.id",
+            (incident.id, ids),
+        )
+        return document
+
+    def _add_event(self, kind: str, incident: str | None, body: dict[str, Any], knowledge: str, now_ns: int) -> int:
+        cursor = self._db.execute(
+            "INSERT INTO events (time_ns, kind, knowledge, incident, body) VALUES (?, ?, ?, ?, ?)",
+            (now_ns, kind, knowledge, incident, json.dumps(body, ensure_ascii=False)),
+        )
+        if cursor.lastrowid is None:
+            raise StoreError(str(self.path), "did not number an event", "move the file away and start again")
+        return cursor.lastrowid
+
+    def _last_knowledge(self) -> str:
+        rows = self._rows("SELECT knowledge FROM events ORDER BY row DESC LIMIT 1")
+        return str(rows[0][0]) if rows else ""
+
+    def _records(self, clause: str, *values: object) -> list[Record]:
+        rows = self._rows(f"SELECT {_FIELDS} FROM records {clause}", *values)  # noqa: S608  # constants
+        return [Record(*row) for row in rows]
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with store_errors(self.path):
+            return self._db.execute(statement, values).fetchall()
+
+
+def epoch_end(record: Record) -> tuple[int, int] | None:
+    """The epoch before and its last sequence number, where `record` begins an epoch and remembers one before."""
+    body = decode_body(record) if record.kind == EPOCH_KIND else None
+    if not isinstance(body, EpochBody) or body.previous_seq == 0:
+        return None
+    return body.previous_epoch, body.previous_seq

@@ -1,0 +1,149 @@
+"""What others may read of a node's database: incidents, events with cursors, nodes, rejections."""
+
+import json
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import InputError
+from appliance.ledger.knowledge import Knowledge, parse_knowledge
+from appliance.ledger.records import StreamId
+from appliance.model.instants import NS_PER_US
+from appliance.storage.database import open_for_reading, store_errors
+from appliance.storage.status import read_nodes, read_rejections, status_file
+
+MAX_EVENTS = 5_000
+MAX_INCIDENTS = 5_000
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+_PLACE = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that changed: where to read on from, "incident" or "nodes", and what it is now."""
+
+    cursor: str
+    kind: str
+    body: dict[str, Any]
+
+
+class StoreReader:
+    """A node's database, read only; safe from several threads.
+
+    A cursor is "node:epoch:seq,…~store.row": the records that an event reflects, which any node understands, and the
+    event's row in this database, which lets the same node go on exactly. At another node nothing is left out, and
+    some events may come a second time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the database at `path`. Raises StoreError."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._db = open_for_reading(path)
+        self._store = str(self._rows("SELECT value FROM meta WHERE name = 'store'")[0][0])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def incidents(self, *, limit: int = 200, since: str | None = None) -> list[dict[str, Any]]:
+        """Up to `limit` incidents in the incident format, newest first; with `since` those that changed after it."""
+        limit = min(limit, MAX_INCIDENTS)
+        if since is None:
+            rows = self._rows("SELECT body FROM incidents ORDER BY time_ns DESC, id DESC LIMIT ?", limit)
+        else:
+            rows = self._rows(
+                "SELECT body FROM incidents WHERE id IN"
+                " (SELECT aliases.id FROM events JOIN aliases ON alias = incident WHERE row > ?)"
+                " ORDER BY time_ns DESC, incidents.id DESC LIMIT ?",
+                self._row_of(since),
+                limit,
+            )
+        return [_with_iso_times(json.loads(body)) for (body,) in rows]
+
+    def incident(self, incident_id: str) -> dict[str, Any] | None:
+        """The incident that an id, or the id of any of its picks, leads to; None: there is none."""
+        rows = self._rows(
+            "SELECT body FROM incidents WHERE id = (SELECT id FROM aliases WHERE alias = ?)", incident_id[:200]
+        )
+        return _with_iso_times(json.loads(rows[0][0])) if rows else None
+
+    def events_after(self, cursor: str | None, limit: int = 500) -> list[Event]:
+        """Up to `limit` events after `cursor` (None: from the oldest kept), oldest first. InputError for no cursor."""
+        rows = self._rows(
+            "SELECT row, kind, knowledge, body FROM events WHERE row > ? ORDER BY row LIMIT ?",
+            self._row_of(cursor),
+            min(limit, MAX_EVENTS),
+        )
+        return [
+            Event(self._cursor(row, knowledge), kind, _event_body(kind, body)) for row, kind, knowledge, body in rows
+        ]
+
+    def latest_cursor(self) -> str:
+        """The cursor of the newest event."""
+        rows = self._rows("SELECT row, knowledge FROM events ORDER BY row DESC LIMIT 1")
+        return self._cursor(*rows[0]) if rows else self._cursor(0, "")
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Every node that this one knows, itself included: id, self, url, place, alive, health, levels (own only)."""
+        return read_nodes(status_file(self._path))
+
+    def rejections(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Onsets of this node's ears that became no pick, newest first: time_ns, time, stage, reason."""
+        return [{**r, "time": _iso(r["time_ns"])} for r in read_rejections(status_file(self._path), limit)]
+
+    def _cursor(self, row: int, knowledge: str) -> str:
+        return f"{knowledge}~{self._store}.{row}"
+
+    def _row_of(self, cursor: str | None) -> int:
+        """The row after which the reader at `cursor` has to read on."""
+        if cursor is None:
+            return 0
+        known, _, place = cursor.partition("~")
+        match = _PLACE.fullmatch(place)
+        if place and match is None:
+            raise InputError("cursor", f"ends in {place[:40]!a}", "leave it out to read from the beginning")
+        knowledge = parse_knowledge(known)
+        if match and match[1] == self._store:
+            return int(match[2])
+        return self._last_row_covered(knowledge)
+
+    def _last_row_covered(self, knowledge: Knowledge) -> int:
+        """The last row up to which every event reflects known records alone; by halving, as rows only ever add."""
+        ends: dict[StreamId, int] = {
+            (node, epoch): seq for node, epoch, seq in self._rows("SELECT node, epoch, seq FROM epoch_ends")
+        }
+        low, high = self._rows("SELECT coalesce(min(row), 1) - 1, coalesce(max(row), 0) FROM events")[0]
+        while low < high:
+            middle = (low + high + 1) // 2
+            rows = self._rows("SELECT row, knowledge FROM events WHERE row >= ? ORDER BY row LIMIT 1", middle)
+            if knowledge.covers(parse_knowledge(rows[0][1]), ends):
+                low = rows[0][0]
+            else:
+                high = middle - 1
+        return int(low)
+
+    def _rows(self, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:
+        with self._lock, store_errors(self._path):
+            return self._db.execute(statement, values).fetchall()
+
+
+def _event_body(kind: str, body: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(body)
+    return _with_iso_times(document) if kind == "incident" else document
+
+
+def _with_iso_times(document: dict[str, Any]) -> dict[str, Any]:
+    shots = [{**shot, "time": _iso(shot["time_ns"])} for shot in document.get("shots", ())]
+    return {**document, "time": _iso(document["time_ns"]), "shots": shots}
+
+
+def _iso(time_ns: int) -> str:
+    """UTC in ISO 8601 with microseconds; what lies below is cut."""
+    moment = _UNIX + timedelta(microseconds=time_ns // NS_PER_US)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
