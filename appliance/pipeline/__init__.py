@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""State machines between samples and incidents: `detector` turns blocks into picks, `fusion` picks into incidents."""

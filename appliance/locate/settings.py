@@ -1,0 +1,88 @@
+"""Every number that the localiser was given, with its unit and its reason."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LocateSettings:
+    """Constants of the path, hearing and decision models.
+
+    Unless said otherwise they describe streets in general: roofs, bent paths and echoes seen in live-fire recordings.
+    """
+
+    # --- paths: how an arrival differs from range over sound speed ---
+    path_sigma_s: float = 0.006
+    """Early side of a path's delay. Bent paths, gradients and turbulence scatter arrivals by 7 ms, mostly late."""
+    path_late_sigma_s: float = 0.009
+    """Late side: a path round a building is longer, never shorter."""
+    path_tail_dof: float = 4.0
+    """Degrees of freedom of the Student tails of a path's delay: one path in ten is off by three sigma."""
+    path_window_s: tuple[float, float] = (-0.040, 0.080)
+    """An arrival outside this window around its prediction belongs to something else."""
+    round_sigma_s: float = 0.0016
+    """What differs from round to round at one node: turbulence over a second, picking, a moving muzzle."""
+
+    # --- hearing: what a node makes of a shot ---
+    hearing_range_m: float = 1_000.0
+    """Range at which a node picks every second shot."""
+    hearing_slope_m: float = 150.0
+    """How fast hearing fades around that range (scale of the logistic)."""
+    hearing_best: float = 0.90
+    """A near node still misses one shot in ten: behind a building, or busy with an echo."""
+    hearing_worst: float = 0.02
+    """Floor of the same, so that one surprising arrival decides nothing alone."""
+    echoes_per_shot: float = 0.8
+    """Picks that follow a direct sound at a node that heard it, as counted in live-fire recordings (0.7 to 0.8)."""
+    echo_decay_s: float = 0.5
+    """Time constant with which echoes die away."""
+    noise_rate_min_hz: float = 0.05
+    """Unrelated picks of a quiet node; a busy one has its own rate counted."""
+
+    # --- search ---
+    grid_step_m: float = 12.0
+    """Coarse grid: half a diagonal is 8.5 m or 25 ms of sound, within what the vote tolerates."""
+    grid_margin_m: float = 500.0
+    """How far outside the box of the hearing nodes a source is looked for."""
+    max_grid_points: int = 30_000
+    """Bounds the search; larger areas get a coarser grid and a wider vote."""
+    max_anchors: int = 48
+    """Picks that seed source times; a shot needs one of its arrivals among them, and the best nodes go first."""
+    max_candidates: int = 12
+    """Places that are worked out in full; the true one is nearly always among the first three of the vote."""
+    table_step_s: float = 0.004
+    """Resolution of the vote's time tables: a third of its kernel's sigma."""
+
+    # --- rounds, sources, incidents ---
+    min_round_gap_s: float = 0.045
+    """1,200 rounds a minute are 50 ms apart; nearer pulses are one round."""
+    round_cost: float = 8.0
+    """Log of how many 10 ms moments ten seconds hold, and then some: what chance offers a false round."""
+    place_cost: float = 10.0
+    """Log of how many cells of a path's error an area of 2 km² holds: what chance offers a false place."""
+    min_evidence: float = 3.0
+    """Log odds over chance that a source needs."""
+    min_nodes: int = 3
+    """Fewer arrival times than this fix no place."""
+    max_clock_sigma_s: float = 0.005
+    """Picks of a worse clock stay out of fixes."""
+    max_sources: int = 6
+    """Sources looked for in one episode; bounds the work of a firework night."""
+    max_rounds: int = 200
+    """Rounds of one source in one episode: 60 s of a 200 rounds-a-minute exchange, bounds the work."""
+
+    # --- episodes ---
+    episode_gap_s: float = 4.0
+    """Strong picks further apart than 4 s (1.3 km of sound) belong to different episodes."""
+    episode_margin_s: float = 2.0
+    """Weak picks this near to a strong one belong to its episode; half the gap, so that episodes never share one."""
+    episode_soft_max_s: float = 30.0
+    """From this length on an episode ends at the next pause of `episode_pause_s`."""
+    episode_pause_s: float = 1.5
+    episode_hard_max_s: float = 60.0
+    """An episode never gets longer: memory and time of one call stay bounded."""
+    max_picks_per_node: int = 96
+    """Per episode, the most prominent ones: three a second for half a minute; bounds what one noisy node can cost."""
+
+
+DEFAULT_SETTINGS = LocateSettings()
+"""The settings of every node; incidents are only equal between nodes that use the same."""
