@@ -55,10 +55,10 @@ def log_mel_patch(samples: NDArray[np.float32], sample_rate_hz: float, onset_sam
 
     1 is the loudest cell, 0 is `RANGE_DB` or more below it; total silence is all zeros. `samples` is one channel,
     shape (n,); outside it silence is assumed. The patch does not depend on the gain, and on the sample rate only
-    as far as the resampling filter's ripple. Raises ValueError for a rate out of bounds or samples that are not
-    finite numbers.
+    as far as the resampling filter's ripple. Raises ValueError for a rate that is more than 1 % out of bounds (a true
+    rate differs from its nominal one) or samples that are not finite numbers.
     """
-    if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
+    if not MIN_SAMPLE_RATE_HZ * 0.99 <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ * 1.01:
         raise ValueError(f"sample rate {sample_rate_hz} Hz is outside {MIN_SAMPLE_RATE_HZ}..{MAX_SAMPLE_RATE_HZ} Hz")
     window = _window_at_common_rate(samples, sample_rate_hz, onset_sample)
     if not np.isfinite(window).all():
