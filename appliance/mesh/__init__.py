@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""How nodes find, trust and reach each other, and the sockets between the processes of one node."""

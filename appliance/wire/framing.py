@@ -43,7 +43,7 @@ class FrameDecoder(Generic[MessageT]):
             if length > MAX_FRAME_BYTES:
                 raise PeerError(
                     self._source,
-                    f"announced a message of {length} bytes, the most is {MAX_FRAME_BYTES}",
+                    f"announced too long a message ({length} bytes, the most is {MAX_FRAME_BYTES})",
                     "the connection was closed; check that both ends run the same version",
                 )
             end = start + _LENGTH.size + length
