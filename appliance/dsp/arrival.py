@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 from scipy.signal import butter, sosfilt
 from scipy.special import ndtr
 
@@ -70,6 +71,19 @@ def first_arrival(samples: NDArray[np.float64], sample_rate_hz: float, trigger: 
     rise = _crossing(high_passed, change, peak, 0.8) - _crossing(high_passed, change, peak, 0.2)
     sigma = math.hypot(UNFITTED_SIGMA * max(rise, 1.0), noise_share * max(rise, 1.0), SIGMA_FLOOR_S * sample_rate_hz)
     return Arrival(crossing, sigma, is_fitted=False)
+
+
+def align(samples: NDArray[np.float64], sample_rate_hz: float, delays_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of channels (channels, n) after each was moved back by its delay: shape (n,).
+
+    A delay of a positive time means that the channel hears it later.
+    """
+    n = samples.shape[1]
+    n_padded = next_fast_len(n + 2 * math.ceil(float(np.abs(delays_s).max()) * sample_rate_hz), real=True)
+    spectra = np.fft.rfft(samples - samples.mean(axis=1, keepdims=True), n_padded, axis=1)
+    omega = 2.0 * np.pi * np.fft.rfftfreq(n_padded, 1.0 / sample_rate_hz)
+    beam = np.mean(spectra * np.exp(1j * np.outer(delays_s, omega)), axis=0)
+    return np.fft.irfft(beam, n_padded)[:n]
 
 
 def change_point(samples: NDArray[np.float64]) -> int:

@@ -10,6 +10,8 @@ QUANTISATION_FLOOR = (2.0**-16) ** 2
 """Mean square below which a cell holds nothing: an eighth of the rounding noise of 16 bits that falls into the band."""
 LOWER_QUANTILE = 0.5
 UPPER_QUANTILE = 0.9
+SURE_CELLS = 150
+"""From this many cells on the quantiles are good to a few per cent."""
 SHAPES = np.geomspace(0.05, 200.0, 120)
 
 
@@ -68,4 +70,6 @@ class NoiseFloor:
             math.log(self._log_false_alarm / -math.log(1 - UPPER_QUANTILE))
             / math.log(math.log(1 - UPPER_QUANTILE) / math.log(1 - LOWER_QUANTILE))
         )
-        return upper * math.exp(max(gamma, weibull))
+        # A young floor may be off by as much.
+        unsure = max(0.0, 1.0 - self._n / SURE_CELLS)
+        return upper * math.exp(max(gamma, weibull) + unsure)

@@ -20,7 +20,10 @@ class OnsetRules:
     peak:              cells from the onset in which its energy may still grow
     before, guard:     the rise is measured over the loudest of `before` cells that end `guard` cells earlier
     min_rise_db:       least rise over that
-    min_prominence_db: least prominence
+    min_prominence_db: least prominence where the history is whole
+    short_history_db:  that much more at no history at all, in proportion between
+    blast:             cells of an earlier onset that are left out of the history ...
+    blast_age:         ... once it is that old, so that a burst does not hide its own later rounds
     """
 
     history: int
@@ -30,6 +33,9 @@ class OnsetRules:
     guard: int
     min_rise_db: float
     min_prominence_db: float
+    short_history_db: float
+    blast: int
+    blast_age: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +53,27 @@ def decibel(ratio: float) -> float:
     return 10.0 * math.log10(max(ratio, 1e-15))
 
 
-def find_onsets(
-    energies: NDArray[np.float64], first: int, last: int, threshold: float, rules: OnsetRules
-) -> list[Onset]:
-    """Onsets in cells first..last-1 of two-cell energies (shape (n,)) that pass `threshold`.
+def test_cell(energies: NDArray[np.float64], cell: int, blasts: list[int], rules: OnsetRules) -> Onset | None:
+    """The onset at `cell` of two-cell energies, shape (n,), or None where nothing rises there.
 
-    Cells before `first` and `rules.peak` cells from `last` on are looked at as context. Onsets that fail the
-    prominence are returned too, not accepted.
+    `blasts` are the cells of earlier onsets, all counted as indices of `energies`. An onset that does not stand out is
+    returned as not accepted.
     """
-    onsets: list[Onset] = []
-    for cell in (np.flatnonzero(energies[first:last] > threshold) + first).tolist():
-        before = energies[max(0, cell - rules.guard - rules.before) : max(0, cell - rules.guard)]
-        history = energies[max(0, cell - rules.guard - rules.history) : max(0, cell - rules.guard)]
-        if history.size < rules.min_history:
-            continue
-        peak = float(np.max(energies[cell : cell + rules.peak]))
-        rise_db = decibel(float(energies[cell]) / max(float(before.max()), QUANTISATION_FLOOR))
-        if rise_db < rules.min_rise_db:
-            continue
-        level = float(
-            np.partition(history, int(PROMINENCE_QUANTILE * history.size))[int(PROMINENCE_QUANTILE * history.size)]
-        )
-        prominence_db = decibel(peak / max(level, QUANTISATION_FLOOR))
-        onsets.append(Onset(cell, rise_db, prominence_db, prominence_db >= rules.min_prominence_db))
-    return onsets
+    end = cell - rules.guard
+    if end < rules.min_history:
+        return None
+    rise_db = decibel(float(energies[cell] / max(float(energies[max(0, end - rules.before) : end].max()), 1e-18)))
+    if rise_db < rules.min_rise_db:
+        return None
+    start = max(0, end - rules.history)
+    counts = np.ones(end - start, np.bool_)
+    for blast in blasts:
+        if blast + rules.blast_age <= cell:
+            counts[max(0, blast - start) : max(0, blast - start + rules.blast)] = False
+    history = energies[start:end][counts]
+    rank = min(history.size - 1, int(PROMINENCE_QUANTILE * history.size))
+    level = max(float(np.partition(history, rank)[rank]), QUANTISATION_FLOOR)
+    prominence_db = decibel(float(energies[cell : cell + rules.peak].max()) / level)
+    missing = 1.0 - history.size / rules.history if end < rules.history else 0.0
+    needed_db = rules.min_prominence_db + rules.short_history_db * missing
+    return Onset(cell, rise_db, prominence_db, prominence_db >= needed_db)

@@ -1,0 +1,55 @@
+"""One wavefront as an array heard it: when it reached the array's origin, and from where."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.dsp.arrival import Arrival, align, first_arrival
+from appliance.dsp.bearing import SOUND_SPEED_MPS, Bearing, BearingScan, NoBearing
+
+BEFORE_S = 0.08
+"""Sound wanted before the trigger: the noise of ten bearing windows and more."""
+AFTER_S = 0.016
+"""Sound wanted after the trigger: a late front, and the bearing's window for an array of up to two metres."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wavefront:
+    """A wavefront: when it reached the origin, with its 1-sigma; the channel that heard it best; where it came from."""
+
+    sample: float
+    sigma_samples: float
+    channel: int
+    bearing: Bearing | NoBearing
+
+
+def measure_wavefront(
+    samples: NDArray[np.float64], sample_rate_hz: float, trigger: int, scan: BearingScan
+) -> Wavefront:
+    """Measure the wavefront near `samples[:, trigger]`, shape (channels, n), from `BEFORE_S` before to `AFTER_S` after.
+
+    Channels that stand still are left out.
+    """
+    working = np.flatnonzero(np.ptp(samples, axis=1) > 0.0)
+    if working.size == 0:
+        working = np.arange(samples.shape[0])
+    heights = np.abs(samples[working] - samples[working].mean(axis=1, keepdims=True)).max(axis=1)
+    channel = int(working[np.argmax(heights)])
+    arrival = first_arrival(samples[channel], sample_rate_hz, trigger)
+    bearing = scan.find(samples, round(arrival.sample), working)
+    if isinstance(bearing, NoBearing):
+        # Without a direction the wave may have reached this microphone before or after the array's origin.
+        offset_s = float(np.linalg.norm(scan.positions_m[channel])) / SOUND_SPEED_MPS / math.sqrt(2.0)
+        sigma = math.hypot(arrival.sigma_samples, offset_s * sample_rate_hz)
+        return Wavefront(arrival.sample, sigma, channel, bearing)
+    together = _together(samples[working], sample_rate_hz, trigger, scan.positions_m[working] @ bearing.slowness_spm)
+    return Wavefront(together.sample, together.sigma_samples, channel, bearing)
+
+
+def _together(
+    samples: NDArray[np.float64], sample_rate_hz: float, trigger: int, delays_s: NDArray[np.float64]
+) -> Arrival:
+    """The first arrival in the mean of all channels, each moved to the array's origin."""
+    return first_arrival(align(samples, sample_rate_hz, delays_s), sample_rate_hz, trigger)

@@ -1,0 +1,179 @@
+"""The always-on part of hearing: samples in, onsets out, at a constant rate of false alarms."""
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.dsp.band_energy import BandEnergyMeter, CellGrid
+from appliance.dsp.noise_floor import QUANTISATION_FLOOR, NoiseFloor
+from appliance.dsp.onsets import Onset, OnsetRules, test_cell
+
+FRAME_CELLS = 20
+"""Cells are worked off in frames of this many, counted from the start of the stream, so that blocks don't matter. A
+frame is looked at when the next is there, and learnt by the floor when the next but one is."""
+THRESHOLD_FRAMES = 5
+"""The threshold is worked out anew every so many frames, in each one while the floor is young."""
+YOUNG_CELLS = 500
+SHORT_HISTORY_DB = 6.0
+"""A history of a few cells has a 95 % quantile that is off by about as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """What can be tuned, with the reason for each default.
+
+    false_alarm_probability: per cell of 1 ms; 1e-7 is 0.4 an hour where the noise is steady
+    floor_s:            seconds of noise that the floor rests on: enough for its 90 % quantile, few enough for a gust
+    freeze_s:           the floor learns nothing for so long after an onset, or rapid fire would raise its own threshold
+    max_freeze_s:       but never longer than this in all, or rain that begins would trip for ever
+    history_s:          what prominence is measured against
+    min_history_s:      an onset earlier in the stream than this is not an onset
+    min_prominence_db:  the least that a direct sound stood out by in the live-fire recordings is about 5 dB
+    min_rise_db:        an onset rises within milliseconds; a voice or an engine does not
+    blast_s:            how long an earlier onset is left out of the history: the blast itself, not its echoes
+    blast_age_s:        once it is so old: rounds come 50 ms apart and more, strong echoes sooner
+    merge_s:            rises closer than this are one front that is still growing
+    """
+
+    false_alarm_probability: float = 1e-7
+    floor_s: float = 3.0
+    freeze_s: float = 5.0
+    max_freeze_s: float = 20.0
+    history_s: float = 0.3
+    min_history_s: float = 0.04
+    min_prominence_db: float = 4.0
+    min_rise_db: float = 3.0
+    blast_s: float = 0.010
+    blast_age_s: float = 0.040
+    merge_s: float = 0.006
+
+
+class Gate:
+    """Finds the onsets of one stream."""
+
+    def __init__(self, n_channels: int, sample_rate_hz: float, settings: GateSettings) -> None:
+        """Start with nothing heard; cells count from the first sample that is fed."""
+        self._meter = BandEnergyMeter(n_channels, sample_rate_hz)
+        grid = self._meter.grid
+        self._rules = OnsetRules(
+            history=grid.cells(settings.history_s),
+            min_history=grid.cells(settings.min_history_s),
+            peak=5,
+            before=10,
+            guard=2,
+            min_rise_db=settings.min_rise_db,
+            min_prominence_db=settings.min_prominence_db,
+            short_history_db=SHORT_HISTORY_DB,
+            blast=grid.cells(settings.blast_s),
+            blast_age=grid.cells(settings.blast_age_s),
+        )
+        self._freeze = grid.cells(settings.freeze_s)
+        self._max_freeze = grid.cells(settings.max_freeze_s)
+        self._merge = grid.cells(settings.merge_s)
+        # Every other cell is enough: neighbours share half their sound.
+        self._floor = NoiseFloor(grid.cells(settings.floor_s) // 2, settings.false_alarm_probability)
+        self._threshold = QUANTISATION_FLOOR
+        self._pending = np.empty((n_channels, 0))
+        self._cells = np.empty(0)
+        self._kept = self._rules.history + self._rules.guard + 3 * FRAME_CELLS
+        self._n_frames = 0
+        self._blasts: deque[int] = deque(maxlen=64)
+        self._freeze_began: int | None = None
+
+    @property
+    def grid(self) -> CellGrid:
+        """How samples fall into cells."""
+        return self._meter.grid
+
+    @property
+    def examined_samples(self) -> int:
+        """Samples since the start of the stream in which every onset has been found."""
+        return max(0, self._n_frames - 1) * FRAME_CELLS * self.grid.samples_per_cell
+
+    def feed(self, samples: NDArray[np.float32]) -> list[Onset]:
+        """Onsets, accepted or not, that this sound completes, with cells counted since the start of the stream."""
+        energies = self._meter.feed(samples)
+        self._pending = np.concatenate([self._pending, energies], axis=1)
+        onsets: list[Onset] = []
+        n_frames = self._pending.shape[1] // FRAME_CELLS
+        for k in range(n_frames):
+            onsets += self._frame(self._pending[:, k * FRAME_CELLS : (k + 1) * FRAME_CELLS])
+        self._pending = self._pending[:, n_frames * FRAME_CELLS :]
+        return onsets
+
+    def finish(self) -> list[Onset]:
+        """The onsets of what is still in hand; nothing may be fed afterwards."""
+        n_missing = 2 * FRAME_CELLS - self._pending.shape[1]
+        silence = np.zeros((self._pending.shape[0], n_missing))
+        ending = np.concatenate([self._pending, silence], axis=1)
+        return self._frame(ending[:, :FRAME_CELLS]) + self._frame(ending[:, FRAME_CELLS:])
+
+    def _frame(self, channels: NDArray[np.float64]) -> list[Onset]:
+        """Take in one frame of energies, (channels, cells), and look at the one before."""
+        cells = combine_channels(channels)
+        # Where nothing arrives at all, assume that the noise went on: when it comes back, that is no onset.
+        silent = cells < QUANTISATION_FLOOR
+        if silent.any():
+            cells = np.where(silent, self._floor.median(), cells)
+        self._cells = np.concatenate([self._cells[-self._kept :], cells])
+        self._n_frames += 1
+        if self._n_frames < 2:
+            return []
+        two_cell = 0.5 * (self._cells[:-1] + self._cells[1:])
+        base = self._n_frames * FRAME_CELLS - self._cells.size
+        first = self._cells.size - 2 * FRAME_CELLS
+        onsets = self._examine(two_cell, first, base)
+        if not self._is_frozen() and first >= FRAME_CELLS and not silent.any():
+            self._floor.learn(two_cell[first - FRAME_CELLS : first : 2])
+            if self._n_frames % THRESHOLD_FRAMES == 0 or self._floor.n_cells < YOUNG_CELLS:
+                self._threshold = self._floor.threshold()
+        return onsets
+
+    def _examine(self, two_cell: NDArray[np.float64], first: int, base: int) -> list[Onset]:
+        """Onsets among the cells of the frame that begins at index `first`; index 0 is cell `base` of the stream."""
+        frame = two_cell[first : first + FRAME_CELLS]
+        if frame.max() <= self._threshold:
+            return []
+        onsets: list[Onset] = []
+        for index in (np.flatnonzero(frame > self._threshold) + first).tolist():
+            cell = index + base
+            if self._blasts and cell - self._blasts[-1] < self._merge:
+                continue
+            onset = test_cell(two_cell, index, [blast - base for blast in self._blasts], self._rules)
+            if onset is None:
+                continue
+            onsets.append(replace(onset, cell=cell))
+            if onset.is_accepted:
+                if not self._is_frozen() and self._freeze_began is None:
+                    self._freeze_began = cell
+                self._blasts.append(cell)
+        return onsets
+
+    def _is_frozen(self) -> bool:
+        """Whether an onset was heard lately, and the floor has not been frozen for too long."""
+        if self._freeze_began is None:
+            return False
+        now = self._n_frames * FRAME_CELLS
+        if now - self._blasts[-1] > self._freeze:
+            self._freeze_began = None
+            return False
+        return now - self._freeze_began <= self._max_freeze
+
+
+def combine_channels(channels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One energy per cell from those of all channels, (channels, cells): the mean of the middle half.
+
+    A channel that is dead, buzzes or is knocked against lies outside the middle. Two channels give their mean.
+    """
+    n_channels = channels.shape[0]
+    if n_channels == 1:
+        only: NDArray[np.float64] = channels[0]
+        return only
+    working = channels.max(axis=1) >= QUANTISATION_FLOOR
+    if not working.all() and working.any():
+        return combine_channels(channels[working])
+    n_outside = max(1, n_channels // 4) if n_channels > 2 else 0
+    middle: NDArray[np.float64] = np.sort(channels, axis=0)[n_outside : n_channels - n_outside].mean(axis=0)
+    return middle
