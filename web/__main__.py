@@ -1,0 +1,99 @@
+"""`python -m web`: serves the pages of the node whose state folder is given."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from flask import Flask
+
+from appliance.config import Settings, load_settings
+from appliance.config.folder import NodeFolder
+from appliance.errors import EarshotError, InputError
+from appliance.storage import StoreReader
+from web.app import create_app
+from web.server import Address, serve
+from web.settings import WebSettings
+
+TOKEN_VARIABLE = "EARSHOT_WEB_TOKEN"  # noqa: S105  # the name of a variable, no secret
+DATABASE_WAIT_S = 30.0
+DATABASE_POLL_S = 0.1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop. Status 2 for wrong input, with one line on standard error."""
+    arguments = _parser().parse_args(argv)
+    try:
+        folder = NodeFolder(Path(arguments.state))
+        settings = load_settings(folder.settings_file) if folder.settings_file.exists() else Settings()
+        web_settings = _web_settings(arguments, folder, settings)
+        host = settings.web.host if arguments.host is None else arguments.host
+        port = settings.web.port if arguments.port is None else arguments.port
+        _wait_for(folder.database)
+    except EarshotError as error:
+        sys.stderr.write(f"earshot web: {error}\n")
+        return 2
+
+    def make_app() -> Flask:
+        return create_app(web_settings, StoreReader(folder.database))
+
+    serve(make_app, Address(host, port), max_event_clients=web_settings.max_event_clients)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m web", description="Serves the pages of one node.")
+    parser.add_argument("--state", required=True, metavar="DIR", help="the node's state folder")
+    parser.add_argument("--host", help="address to serve on (default: from the settings)")
+    parser.add_argument("--port", type=_port, help="port; 0 takes any free one (default: from the settings)")
+    parser.add_argument("--title", default="Earshot", help="heading of the page")
+    parser.add_argument(
+        "--token-file", metavar="FILE", help=f"file with the API's token (default: the variable {TOKEN_VARIABLE})"
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+    return int(text)
+
+
+def _web_settings(arguments: argparse.Namespace, folder: NodeFolder, settings: Settings) -> WebSettings:
+    try:
+        return WebSettings(
+            title=arguments.title,
+            token=_token(arguments.token_file),
+            max_event_clients=settings.web.max_clients,
+            map_file=folder.map_file,
+            control_socket=folder.control_socket,
+        )
+    except ValueError as error:
+        raise InputError("token", str(error), "mend the token") from error
+
+
+def _token(token_file: str | None) -> str | None:
+    """The token from the file, else from the environment, where other users of the machine can't see it either."""
+    if token_file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        return Path(token_file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(token_file, f"can't be read: {error}", "name a readable file with one token") from error
+
+
+def _wait_for(database: Path) -> None:
+    """Mesh makes the database at its first start; web may be quicker. Raises InputError when it never comes."""
+    deadline_s = time.monotonic() + DATABASE_WAIT_S
+    if not database.exists():
+        sys.stderr.write(f"earshot web: waiting up to {DATABASE_WAIT_S:.0f} s for {database}\n")
+    while not database.exists():
+        if time.monotonic() > deadline_s:
+            raise InputError(str(database), "does not exist", "start the node's mesh process, or name its folder")
+        time.sleep(DATABASE_POLL_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

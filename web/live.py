@@ -1,0 +1,80 @@
+"""The stream of events: what happened since the client's cursor, then what happens, and a heartbeat between."""
+
+import logging
+import socket
+import time
+from collections.abc import Iterator, Sequence
+
+from flask import Blueprint, Response, request
+
+from web import sse
+from web.api import checked_cursor
+from web.hub import PAGE_EVENTS, Subscription
+from web.problems import Refusal
+from web.reader import Event
+from web.site import Site, current_site
+from web.views import presenter
+
+log = logging.getLogger(__name__)
+
+RETRY_FULL_S = 5
+STALLED_MS = 15_000
+"""A client that takes nothing for so long is cut, so that its place goes to another."""
+
+blueprint = Blueprint("live", __name__)
+
+
+@blueprint.get("/api/events")
+def events() -> Response:
+    """Server-sent events from the header `Last-Event-ID`, else from `?since=`, else from now on."""
+    site = current_site()
+    # A browser that reconnects repeats its first address, so the header knows better.
+    given = request.headers.get("Last-Event-ID") or request.args.get("since")
+    cursor = checked_cursor(given, site.texts)
+    site.watch.start()
+    subscription = site.hub.subscribe()
+    if subscription is None:
+        limit = site.settings.max_event_clients
+        raise Refusal(
+            503, site.texts.say("error.full", limit=limit), site.texts["error.full.remedy"], retry_after_s=RETRY_FULL_S
+        )
+    try:
+        here = site.reader.latest_cursor() if cursor is None else None
+        missed = site.reader.events_after(cursor, PAGE_EVENTS) if cursor is not None else ()
+    except BaseException:
+        site.hub.unsubscribe(subscription)
+        raise
+    _drop_when_stalled()
+    response = Response(_stream(site, subscription, sse.opening(here), missed), mimetype="text/event-stream")
+    # Not in the generator: one that was never begun never ends.
+    response.call_on_close(lambda: site.hub.unsubscribe(subscription))
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _stream(site: Site, subscription: Subscription, opening: bytes, missed: Sequence[Event]) -> Iterator[bytes]:
+    yield opening + _heartbeat(site)
+    show = presenter(site.reader, site.texts)
+    # The hub has been filling the queue since before `missed` was read, so the two may overlap.
+    seen: set[str | None] = set()
+    while missed:
+        frames = sse.frames(missed, show)
+        seen.update(frame.key for frame in frames)
+        yield b"".join(frame.data for frame in frames)
+        missed = site.reader.events_after(missed[-1].cursor, PAGE_EVENTS) if len(missed) == PAGE_EVENTS else ()
+    while (waiting := subscription.take(site.settings.heartbeat_s)) is not None:
+        new = [frame.data for frame in waiting if frame.key is None or frame.key not in seen]
+        yield b"".join(new) or _heartbeat(site)
+        if not waiting:
+            seen.clear()
+
+
+def _heartbeat(site: Site) -> bytes:
+    return sse.heartbeat(time.time_ns(), site.watch.mesh)
+
+
+def _drop_when_stalled() -> None:
+    """Let the kernel end a connection whose client has gone or takes nothing; a blocked write has no other end."""
+    connection = request.environ.get("gunicorn.socket")
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)

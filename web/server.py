@@ -1,0 +1,87 @@
+"""Serves the application with gunicorn, in this process and one worker, a thread for each open stream."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn ships no types
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # gunicorn ships no types
+
+from web.site import site_of
+
+SPARE_THREADS = 20
+"""Beside one thread for each stream: pages and the API stay quick while every stream is open."""
+GRACEFUL_TIMEOUT_S = 2
+KEEPALIVE_S = 5
+MAX_REQUEST_LINE = 8_190
+"""gunicorn's upper limit: `?since=` may carry a cursor of 25 nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to serve; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+
+class StreamWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """A gthread worker that ends its streams when it is told to stop, so that stopping takes no grace period."""
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Stop taking requests and end the open streams."""
+        super().handle_exit(sig, frame)
+        self.method_queue.defer(site_of(self.wsgi).hub.close)
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+        self._make_app = make_app
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Runs in the worker, after the fork: neither connections to the database nor threads survive one."""
+        return self._make_app()
+
+
+def serve(make_app: Callable[[], Flask], address: Address, *, max_event_clients: int) -> None:
+    """Serve until SIGTERM or SIGINT; prints `{"ready": true, "url": …}` once requests are answered.
+
+    Raises SystemExit when it ends.
+    """
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    threads = max_event_clients + SPARE_THREADS
+    options = {
+        "bind": f"{host}:{address.port}",
+        "workers": 1,
+        "threads": threads,
+        "worker_class": StreamWorker,
+        "worker_connections": 2 * threads,
+        "graceful_timeout": GRACEFUL_TIMEOUT_S,
+        "keepalive": KEEPALIVE_S,
+        "limit_request_line": MAX_REQUEST_LINE,
+        "control_socket_disable": True,
+        "proc_name": "earshot-web",
+        "loglevel": "warning",
+        "post_worker_init": _announce,
+    }
+    _Server(make_app, options).run()
+
+
+def _announce(worker: StreamWorker) -> None:
+    """Start watching, and say where the pages are: to the first worker's reader only, the address never changes."""
+    site_of(worker.wsgi).watch.start()
+    if worker.age != 1:
+        return
+    host, port = worker.sockets[0].getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    sys.stdout.write(json.dumps({"ready": True, "url": f"http://{name}:{port}"}) + "\n")
+    sys.stdout.flush()
