@@ -1,5 +1,7 @@
 """What a microphone hears when nothing happens, and what a converter makes of pressure."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +37,7 @@ def background(
 
 
 def digitise(
-    pressure_pa: Floats, full_scale_dbspl: float, rng: np.random.Generator, *, rail: float = 1.0
+    pressure_pa: NDArray[np.floating[Any]], full_scale_dbspl: float, rng: np.random.Generator, *, rail: float = 1.0
 ) -> NDArray[np.int16]:
     """Pressure as 16-bit samples: clipped at `rail` of full scale, with triangular dither.
 
