@@ -12,7 +12,7 @@ MAX_TRUTH_BYTES = 16 * 2**20
 Word = Annotated[str, msgspec.Meta(max_length=200)]
 
 
-class TruthShot(msgspec.Struct, frozen=True, omit_defaults=True):
+class TruthShot(msgspec.Struct, frozen=True):
     """One discharge, at its source."""
 
     time_ns: TimeNs
@@ -23,7 +23,7 @@ class TruthShot(msgspec.Struct, frozen=True, omit_defaults=True):
     weapon: Word = ""
 
 
-class TruthOther(msgspec.Struct, frozen=True, omit_defaults=True):
+class TruthOther(msgspec.Struct, frozen=True):
     """One loud thing that is not gunfire, at its source."""
 
     time_ns: TimeNs
@@ -33,7 +33,7 @@ class TruthOther(msgspec.Struct, frozen=True, omit_defaults=True):
     alt_m: AltitudeM | None = None
 
 
-class Truth(msgspec.Struct, frozen=True, omit_defaults=True):
+class Truth(msgspec.Struct, frozen=True):
     """What happened; `rounds` where more were fired than `shots` lists, `survey_sigma_m` where that is known."""
 
     shots: tuple[TruthShot, ...]
@@ -49,5 +49,7 @@ def decode_truth(data: bytes, source: str) -> Truth:
 
 
 def encode_truth(truth: Truth) -> bytes:
-    """The truth as `truth.json`, indented, with a newline at the end."""
-    return msgspec.json.format(msgspec.json.encode(truth), indent=2) + b"\n"
+    """The truth as `truth.json`, indented, with a newline at the end; what is not known (None) is left out."""
+    document = {name: value for name, value in msgspec.to_builtins(truth).items() if value is not None}
+    document["other"] = [{k: v for k, v in other.items() if v is not None} for other in document["other"]]
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

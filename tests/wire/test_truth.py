@@ -1,5 +1,7 @@
 """Truth files: read, written, refused."""
 
+import json
+
 import pytest
 
 from appliance.errors import InputError
@@ -23,3 +25,11 @@ def test_truth_may_say_more_and_less_than_the_format() -> None:
 def test_broken_truth_is_refused_naming_the_field() -> None:
     with pytest.raises(InputError, match=r"truth.json, shot \[0\], lon: is missing"):
         decode_truth(b'{"shots": [{"time_ns": 1, "lat": 0.5}]}', "truth.json")
+
+
+def test_a_written_truth_has_every_field_that_readers_ask_for():
+    shot = TruthShot(time_ns=1_783_134_723_120_000_000, lat=35.0, lon=-106.0)
+    document = json.loads(encode_truth(Truth(shots=(shot,))))
+    assert document["other"] == []
+    assert document["shots"][0]["shooter"] == "a"
+    assert "rounds" not in document
