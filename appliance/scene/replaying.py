@@ -7,9 +7,12 @@ import numpy as np
 from appliance.errors import InputError
 from appliance.model.air import Air
 from appliance.model.audio import AudioBlock
-from appliance.model.instants import NS_PER_S, UtcNs
+from appliance.model.instants import NS_PER_MS, NS_PER_S, UtcNs
 from appliance.scene.reader import FileSource, RecordedScene
 from appliance.scene.world import WorldNode, faint_noise
+
+LATITUDE_NS = NS_PER_MS
+"""A block that ends so little later still belongs to the step: rates are never quite round."""
 
 
 class ReplayWorld:
@@ -61,16 +64,16 @@ class ReplayWorld:
                 source.close()
 
     def advance(self) -> Mapping[str, AudioBlock]:
-        """The blocks that begin within the next `block_s`; none of a node whose recording has not begun."""
+        """The blocks that end within the next `block_s`; none of a node whose recording has not begun."""
         self._end_ns += round(self._block_s * NS_PER_S)
         blocks = {}
         for i, node in enumerate(self._nodes):
             block = self._waiting[i] or self._next(i)
-            if block.start_ns >= self._end_ns:
+            self._last[i] = block
+            if _end_ns(block) > self._end_ns + LATITUDE_NS:
                 self._waiting[i] = block
                 continue
             self._waiting[i] = None
-            self._last[i] = block
             blocks[node.id] = block
         return blocks
 
@@ -99,6 +102,11 @@ class ReplayWorld:
             samples=faint_noise(node.geometry.n_channels, n, self._rng),
             first_sample=last.first_sample + last.n_samples,
             sample_rate_hz=last.sample_rate_hz,
-            start_ns=UtcNs(last.start_ns + round(last.n_samples / last.sample_rate_hz * NS_PER_S)),
+            start_ns=UtcNs(_end_ns(last)),
             sigma_ns=last.sigma_ns,
         )
+
+
+def _end_ns(block: AudioBlock) -> int:
+    """When the sample after the last one would be."""
+    return block.start_ns + round(block.n_samples / block.sample_rate_hz * NS_PER_S)
