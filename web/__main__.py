@@ -11,10 +11,10 @@ from flask import Flask
 
 from appliance.config import Settings, load_settings
 from appliance.config.folder import NodeFolder
-from appliance.errors import EarshotError, InputError
+from appliance.errors import EarshotError, InputError, StoreError
 from appliance.storage import StoreReader
 from web.app import create_app
-from web.server import Address, serve
+from web.server import listen, serve
 from web.settings import WebSettings
 
 TOKEN_VARIABLE = "EARSHOT_WEB_TOKEN"  # noqa: S105  # the name of a variable, no secret
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         web_settings = _web_settings(arguments, folder, settings)
         host = settings.web.host if arguments.host is None else arguments.host
         port = settings.web.port if arguments.port is None else arguments.port
+        listener = listen(host, port)
         _wait_for(folder.database)
     except EarshotError as error:
         sys.stderr.write(f"earshot web: {error}\n")
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def make_app() -> Flask:
         return create_app(web_settings, StoreReader(folder.database))
 
-    serve(make_app, Address(host, port), max_event_clients=web_settings.max_event_clients)
+    serve(make_app, listener, max_event_clients=web_settings.max_event_clients)
     return 0
 
 
@@ -85,13 +86,20 @@ def _token(token_file: str | None) -> str | None:
 
 
 def _wait_for(database: Path) -> None:
-    """Mesh makes the database at its first start; web may be quicker. Raises InputError when it never comes."""
+    """Mesh makes the database at its first start; web may be quicker. Raises StoreError when it never can be read."""
     deadline_s = time.monotonic() + DATABASE_WAIT_S
-    if not database.exists():
-        sys.stderr.write(f"earshot web: waiting up to {DATABASE_WAIT_S:.0f} s for {database}\n")
-    while not database.exists():
-        if time.monotonic() > deadline_s:
-            raise InputError(str(database), "does not exist", "start the node's mesh process, or name its folder")
+    told = False
+    while True:
+        try:
+            StoreReader(database).close()
+        except StoreError:
+            if time.monotonic() > deadline_s:
+                raise
+        else:
+            return
+        if not told:
+            sys.stderr.write(f"earshot web: waiting up to {DATABASE_WAIT_S:.0f} s for {database}\n")
+            told = True
         time.sleep(DATABASE_POLL_S)
 
 

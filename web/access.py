@@ -2,15 +2,15 @@
 
 import hmac
 import ipaddress
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
-from werkzeug.sansio.utils import host_is_trusted
 
 from web.problems import Refusal
 from web.settings import WebSettings
 from web.texts import Texts
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN_ENDPOINTS = frozenset({"static", "api.healthz"})
 """What holds no data of the site: the page's own files, and whether the process is well."""
 
@@ -56,7 +56,7 @@ def _check(settings: WebSettings, texts: Texts) -> None:
     if not _is_loopback(request.remote_addr):
         raise Refusal(401, texts["error.401"], texts["error.token.remedy"])
     # A page elsewhere may point its own name at 127.0.0.1 (DNS rebinding) and read through the browser's eyes.
-    if not host_is_trusted(request.host, list(LOOPBACK_NAMES)):
+    if _host_name(request.host) not in LOOPBACK_NAMES:
         raise Refusal(403, texts.say("error.host", host=request.host), texts["error.host.remedy"])
 
 
@@ -65,6 +65,14 @@ def _has_token(settings: WebSettings) -> bool:
     if settings.token is None or given is None or given.type != "bearer" or given.token is None:
         return False
     return hmac.compare_digest(given.token.encode(), settings.token.encode())
+
+
+def _host_name(host: str) -> str | None:
+    """The name in a Host header, without port and brackets."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _is_loopback(address: str | None) -> bool:

@@ -78,6 +78,9 @@ class Hub:
         with self._lock:
             if self._closed or len(self._subscriptions) >= self._max_clients:
                 return None
+            if self._cursor is None:
+                # Before the client reads for itself, so that nothing falls between the two.
+                self._cursor = self._reader.latest_cursor()
             subscription = Subscription(self._queue_limit)
             self._subscriptions.add(subscription)
             return subscription
@@ -98,7 +101,7 @@ class Hub:
     def look(self, now_s: float) -> None:
         """Read what changed since the last look and hand it to all clients; `now_s` is a monotonic time."""
         with self._lock:
-            if self._cursor is None or not self._subscriptions:
+            if not self._subscriptions:
                 # Nobody waits: the next client reads for itself up to here. Inside the lock, so that no client
                 # can join between this reading and the next and miss what lies between.
                 self._cursor = self._reader.latest_cursor()

@@ -109,14 +109,17 @@ def node(body: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
     """The node with `state` (its worst check, or `silent`) and `words`: the state, and why it is so."""
     checks = list(body.get("health", ()))
     state = node_state(alive=bool(body["alive"]), states=[check["state"] for check in checks])
-    why = next((check["words"] for check in checks if check["state"] == state), "")
+    return {**body, "state": state, "words": {"state": texts[f"state.{state}"], "why": _why(state, checks, texts)}}
+
+
+def _why(state: str, checks: Sequence[Mapping[str, Any]], texts: Texts) -> str:
+    """What a node that is well does; else what is wrong with it."""
+    if state == HealthState.OK:
+        return " · ".join(check["words"] for check in checks if check["name"] in DOING)
     if state == SILENT:
-        why = texts["node.silent.why"]
-    elif not checks:
-        why = texts["node.unknown.why"]
-    elif state == HealthState.OK:
-        why = " · ".join(check["words"] for check in checks if check["name"] in DOING)
-    return {**body, "state": state, "words": {"state": texts[f"state.{state}"], "why": why}}
+        failed = (check["words"] for check in checks if check["state"] == HealthState.FAILED)
+        return next(failed, texts["node.silent.why"])
+    return next((check["words"] for check in checks if check["state"] == state), texts["node.unknown.why"])
 
 
 def node_state(*, alive: bool, states: Sequence[str]) -> str:

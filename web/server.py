@@ -1,31 +1,37 @@
 """Serves the application with gunicorn, in this process and one worker, a thread for each open stream."""
 
 import json
+import os
+import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn ships no types
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # gunicorn ships no types
 
+from appliance.errors import InputError
 from web.site import site_of
 
 SPARE_THREADS = 20
 """Beside one thread for each stream: pages and the API stay quick while every stream is open."""
 GRACEFUL_TIMEOUT_S = 2
 KEEPALIVE_S = 5
+BACKLOG = 256
 MAX_REQUEST_LINE = 8_190
 """gunicorn's upper limit: `?since=` may carry a cursor of 25 nodes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to serve; port 0 takes any free one."""
-
-    host: str
-    port: int
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises InputError when the address can't be had."""
+    try:
+        # Here and not in gunicorn, which would try for five seconds and then end without a word of remedy.
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        problem = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+        raise InputError(f"{host}:{port}", problem, "choose another --host or --port") from error
 
 
 class StreamWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
@@ -52,15 +58,14 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         return self._make_app()
 
 
-def serve(make_app: Callable[[], Flask], address: Address, *, max_event_clients: int) -> None:
-    """Serve until SIGTERM or SIGINT; prints `{"ready": true, "url": …}` once requests are answered.
+def serve(make_app: Callable[[], Flask], listener: socket.socket, *, max_event_clients: int) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT; prints `{"ready": true, "url": …}` once requests are answered.
 
     Raises SystemExit when it ends.
     """
-    host = f"[{address.host}]" if ":" in address.host else address.host
     threads = max_event_clients + SPARE_THREADS
     options = {
-        "bind": f"{host}:{address.port}",
+        "bind": f"fd://{listener.detach()}",  # gunicorn closes it
         "workers": 1,
         "threads": threads,
         "worker_class": StreamWorker,

@@ -29,9 +29,10 @@ class MeshLink(enum.StrEnum):
 class Watch:
     """Looks at the store whenever mesh says that it changed. What mesh says is not read: the store is what counts."""
 
-    def __init__(self, hub: Hub, control_socket: Path | None) -> None:
-        """Wake `hub`; with `control_socket` None the store alone is watched."""
+    def __init__(self, hub: Hub, control_socket: Path | None, *, look_interval_s: float = LOOK_INTERVAL_S) -> None:
+        """Wake `hub`; with `control_socket` None the store alone is watched, once in `look_interval_s`."""
         self._hub = hub
+        self._look_interval_s = look_interval_s
         self._path = control_socket
         self._socket: socket.socket | None = None
         self._was_connected = False
@@ -72,7 +73,7 @@ class Watch:
             while not self._stopping.is_set():
                 self._connect(selector)
                 self._look()
-                for key, _ in selector.select(LOOK_INTERVAL_S):
+                for key, _ in selector.select(self._look_interval_s):
                     if key.fileobj is self._socket:
                         self._drain(selector)
             self._disconnect(selector)

@@ -61,13 +61,23 @@ createFeed({
 
 function takeIncidents(incidents, { live }) {
   for (const incident of incidents) {
-    const news = state.putIncident(incident);
-    if (!live || !isLoud(incident) || news !== "new") continue;
-    write(byId("announcer"), incident.words.line);
-    if (document.hidden) unseen += 1;
-    retitle();
-    if (state.follow) select(incident);
+    const { isNews, before } = state.putIncident(incident);
+    if (!live || !isNews) continue;
+    const wasLoud = Boolean(before && isLoud(before));
+    if (isLoud(incident) && !wasLoud) announce(incident);
+    else if (wasLoud && !isLoud(incident)) say(t("ui.changed", { line: incident.words.line }));
   }
+}
+
+function announce(incident) {
+  say(incident.words.line);
+  if (document.hidden) unseen += 1;
+  retitle();
+  if (state.follow) select(incident);
+}
+
+function say(line) {
+  write(byId("announcer"), line);
 }
 
 // The first list is there: open the incident of the address, else the newest gunfire.

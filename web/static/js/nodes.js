@@ -92,7 +92,7 @@ function createRow(first, rejections) {
     const heard = t("ui.nodes.heard", { age: ageText(ageMs(node.last_heard_ns)) });
     why.classList.toggle("is-well", node.state === "ok");
     write(why, node.state === "silent" ? `${node.words.why}, ${heard}` : node.words.why);
-    put(foot, position(node), !node.self && ` · ${heard}`, !node.self && node.url && " · ",
+    put(foot, position(node), node.software && ` · ${t("ui.nodes.software", { version: node.software })}`, !node.self && ` · ${heard}`, !node.self && node.url && " · ",
       !node.self && node.url && h("a", { href: safeUrl(node.url) }, t("ui.nodes.open")));
     for (const since of checks.querySelectorAll("[data-since]")) {
       write(since, t("ui.check.since", { age: ageText(ageMs(Number(since.dataset.since))) }));

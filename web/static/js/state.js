@@ -24,18 +24,19 @@ export function createState() {
     });
   }
 
-  // Takes an incident in. Returns "new", "revised", or "known" when this revision was here before.
+  // Takes an incident in. Returns whether it is news, and what it was before, if it was known.
   function putIncident(incident) {
     const before = incidents.get(incident.id);
-    if (before && before.revision >= incident.revision) return "known";
+    if (before && before.revision >= incident.revision) return { isNews: false, before };
     const merged = (incident.aliases ?? []).filter((id) => id !== incident.id && incidents.has(id));
-    for (const id of merged) incidents.delete(id);
     if (merged.includes(selected)) selected = incident.id;
+    const earlier = before ?? merged.map((id) => incidents.get(id))[0] ?? null;
+    for (const id of merged) incidents.delete(id);
     incidents.set(incident.id, incident);
     if (ready) fresh.add(incident.id);
     drop();
     changed();
-    return before || merged.length ? "revised" : "new";
+    return { isNews: true, before: earlier };
   }
 
   function drop() {
@@ -88,5 +89,7 @@ export function createState() {
   };
 }
 
-// What a person must look at; fireworks and other sounds stay calm.
-export const isLoud = (incident) => incident.category === "gunfire" || incident.category === "possible-gunfire";
+const LOUD = new Set(["gunfire", "possible-gunfire"]);
+
+// What a person must look at; fireworks, other sounds and what was cancelled stay calm.
+export const isLoud = (incident) => LOUD.has(incident.category) && incident.status !== "cancelled";
