@@ -16,15 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.locate.echoes import echo_ratio, log_density_at_peak, repeat_gain, scatter_s
 from appliance.locate.hearing import Hearing
+from appliance.locate.rounds import discover_rounds
 from appliance.locate.settings import LocateSettings
 from appliance.locate.solve import Arrivals, Fix, path_log_density, path_sigmas_s, solve
-from appliance.model.instants import NS_PER_S
 from appliance.physics.propagation import travel_time_s
 
 _ROUNDS_OF_WORK = 3
 """Association and solution settle within three alternations; more change nothing."""
-_READING_FLOOR_S = 0.0003
+_NEAREST_M = 20.0
+"""Nearer than this a blast overloads every microphone and gets no louder."""
 _LAG_CANDIDATES = 10
 """Path delays tried per node: those of its weightiest picks."""
 
@@ -37,6 +39,7 @@ class Explanation:
     time_s:     source times of the K rounds, ascending, shape (K,)
     member:     pick index of each round at each node, -1 where unheard, shape (K, n)
     lag_s:      path delay of each node, nan where it heard nothing, shape (n,)
+    travel_s:   travel time to every node along the straight path, shape (n,)
     score:      log odds over chance, costs of place and rounds paid
     """
 
@@ -44,6 +47,7 @@ class Explanation:
     time_s: NDArray[np.float64]
     member: NDArray[np.int64]
     lag_s: NDArray[np.float64]
+    travel_s: NDArray[np.float64]
     score: float
 
     @property
@@ -56,34 +60,79 @@ def explain(
     hearing: Hearing, active: NDArray[np.bool_], start_m: NDArray[np.float64], settings: LocateSettings
 ) -> Explanation | None:
     """The best explanation of the picks in `active` by one source near `start_m`, or None if there is none."""
-    travel_s = _travel_s(hearing, start_m, None)
-    heard = hearing_probability(np.linalg.norm(hearing.enu_m - start_m, axis=1), settings)
     wide_s = float(np.hypot(settings.path_sigma_s, settings.path_late_sigma_s)), 2.0 * settings.path_late_sigma_s
-    member = _discover(hearing, active, hearing.time_s - travel_s[hearing.node_of], heard, wide_s, settings)
-    if not len(member):
-        return None
-    found = None
+    source_s = hearing.time_s - _travel_s(hearing, start_m, None)[hearing.node_of]
+    member = discover_rounds(hearing, active, source_s, _heard(hearing, start_m, settings), wide_s, settings)
+    return refine(hearing, active, member, start_m, settings)
+
+
+def refine(
+    hearing: Hearing,
+    active: NDArray[np.bool_],
+    member: NDArray[np.int64],
+    start_m: NDArray[np.float64],
+    settings: LocateSettings,
+) -> Explanation | None:
+    """Alternate place and association from these members on; None when no round is left."""
+    narrow_s = 2.0 * settings.round_sigma_s, 2.0 * settings.round_sigma_s
+    place_m = start_m
     for _ in range(_ROUNDS_OF_WORK):
-        fix, time_s, lag_s = _settle(hearing, member, start_m if found is None else found.fix.place_m, settings)
-        travel_s = _travel_s(hearing, fix.place_m, fix.air_mps)
-        heard = hearing_probability(np.linalg.norm(hearing.enu_m - fix.place_m, axis=1), settings)
-        corrected = hearing.time_s - travel_s[hearing.node_of] - np.nan_to_num(lag_s)[hearing.node_of]
-        narrow_s = 2.0 * settings.round_sigma_s, 2.0 * settings.round_sigma_s
-        if len(time_s) > 1 or found is None:
-            member = _discover(
-                hearing, active & np.isfinite(lag_s)[hearing.node_of], corrected, heard, narrow_s, settings
-            )
-            if not len(member):
-                return found
-            time_s = _round_times_s(corrected, member)
-        member, node_scores = _match(hearing, active, time_s, travel_s, heard, settings)
-        member = member[(member >= 0).sum(axis=1) >= min(settings.min_nodes, len(hearing.nodes))]
         if not len(member):
-            return found
-        score = float(node_scores.sum()) - settings.place_cost - settings.round_cost * len(member)
-        fix, time_s, lag_s = _settle(hearing, member, fix.place_m, settings)
-        found = Explanation(fix, time_s, member, lag_s, round(score, 3))
-    return found
+            return None
+        fix, _, lag_s = _settle(hearing, member, place_m, settings)
+        place_m = fix.place_m
+        travel_s = _travel_s(hearing, place_m, fix.air_mps)
+        heard = _heard(hearing, place_m, settings)
+        corrected_s = hearing.time_s - (travel_s + np.nan_to_num(lag_s))[hearing.node_of]
+        audible = active & np.isfinite(lag_s)[hearing.node_of]
+        rounds = discover_rounds(hearing, audible, corrected_s, heard, narrow_s, settings)
+        time_s = np.array([np.median(corrected_s[row[row >= 0]]) for row in rounds])
+        member, _ = _match(hearing, active, time_s, travel_s, heard, settings)
+        member = member[(member >= 0).sum(axis=1) >= min(settings.min_nodes, len(hearing.nodes))]
+    return _conclude(hearing, active, member, place_m, settings) if len(member) else None
+
+
+def _conclude(
+    hearing: Hearing,
+    active: NDArray[np.bool_],
+    member: NDArray[np.int64],
+    start_m: NDArray[np.float64],
+    settings: LocateSettings,
+) -> Explanation:
+    """Solve once more from the final members and score what came out."""
+    fix, time_s, lag_s = _settle(hearing, member, start_m, settings)
+    travel_s = _travel_s(hearing, fix.place_m, fix.air_mps)
+    _, node_scores = _match(hearing, active, time_s, travel_s, _heard(hearing, fix.place_m, settings), settings)
+    area_m2 = 2.0 * np.pi * np.sqrt(max(float(np.linalg.det(fix.covariance[:2, :2])), 1e-6))
+    place_prior = float(np.log(min(area_m2 / settings.search_area_m2, 1.0)))
+    range_m = np.sqrt(np.sum((hearing.enu_m - fix.place_m) ** 2, axis=1))
+    place_prior -= float(range_m[np.isfinite(lag_s)].min()) / settings.nearest_node_m
+    loudness = _loudness_score(hearing, member, range_m, settings)
+    score = float(node_scores.sum()) + place_prior + loudness - settings.round_cost * len(member)
+    return Explanation(fix, time_s, member, lag_s, travel_s, round(score, 3))
+
+
+def _heard(hearing: Hearing, place_m: NDArray[np.float64], settings: LocateSettings) -> NDArray[np.float64]:
+    offset_m = hearing.enu_m - place_m
+    return hearing_probability(np.sqrt(np.sum(offset_m * offset_m, axis=1)), settings)
+
+
+def _loudness_score(
+    hearing: Hearing, member: NDArray[np.int64], range_m: NDArray[np.float64], settings: LocateSettings
+) -> float:
+    """How well the nodes' prominences fall with range, up to a loudness that all share; 0 where they are not known."""
+    prominence_db = np.array([np.nan if p.snr_db is None else p.snr_db for p in hearing.picks])
+    most_db = np.where(member >= 0, prominence_db[np.maximum(member, 0)], -np.inf).max(axis=0)
+    known = np.isfinite(most_db)
+    if known.sum() < 2:
+        return 0.0
+    spreading_db = 20.0 * np.log10(np.maximum(range_m[known], _NEAREST_M) / 300.0)
+    excess_db = most_db[known] - settings.prominence_db + spreading_db
+    sigma_db, loudness_db = settings.prominence_sigma_db, settings.loudness_sigma_db
+    shared_db = excess_db.sum() / (len(excess_db) + (sigma_db / loudness_db) ** 2)
+    z2 = ((excess_db - shared_db) / sigma_db) ** 2
+    dof = settings.path_tail_dof
+    return float(-0.5 * (dof + 1.0) * np.log1p(z2 / dof).sum() - 0.5 * (shared_db / loudness_db) ** 2)
 
 
 def hearing_probability(range_m: NDArray[np.float64], settings: LocateSettings) -> NDArray[np.float64]:
@@ -100,73 +149,6 @@ def _travel_s(
         wind = (hearing.air.wind_east_mps, hearing.air.wind_north_mps)
         return travel_time_s(place_m, hearing.enu_m, hearing.sound_speed_mps, wind)
     return travel_time_s(place_m, hearing.enu_m, float(air_mps[0]), (float(air_mps[1]), float(air_mps[2])))
-
-
-def _discover(
-    hearing: Hearing,
-    active: NDArray[np.bool_],
-    source_s: NDArray[np.float64],
-    heard: NDArray[np.float64],
-    sigmas_s: tuple[float, float],
-    settings: LocateSettings,
-) -> NDArray[np.int64]:
-    """Rounds as stacks of picks whose source times agree; pick indices, -1 where unheard, shape (K, n), by time.
-
-    Greedy: the best stack first; its picks are used up and make later picks of those nodes likelier to be echoes.
-    """
-    picks = np.flatnonzero(active)
-    picks = picks[np.argsort(hearing.node_of[picks], kind="stable")]
-    if not len(picks):
-        return np.empty((0, len(hearing.nodes)), dtype=np.int64)
-    node = hearing.node_of[picks]
-    nodes, starts = np.unique(node, return_index=True)
-    seeds = picks[hearing.direct[picks] > 0.0]
-    gap_s = source_s[picks][None, :] - source_s[seeds][:, None]
-    z = np.where(gap_s < 0.0, gap_s / sigmas_s[0], gap_s / sigmas_s[1])
-    base = hearing.direct[picks] - np.log(hearing.noise_rate_hz[node] * 1.2533 * (sigmas_s[0] + sigmas_s[1]))
-    fit = np.where(np.abs(z) < 3.5, -0.5 * z * z, -np.inf)
-    echo_rate = np.zeros(len(picks))
-    free = np.ones(len(picks), dtype=bool)
-    open_seed = np.ones(len(seeds), dtype=bool)
-    hits = np.zeros(len(nodes))
-    chosen: list[NDArray[np.int64]] = []
-    for _ in range(settings.max_rounds):
-        prior = (heard[nodes] * 2.0 + hits) / (2.0 + len(chosen))
-        prior = np.clip(prior, 0.02, 0.95)
-        clutter = np.log1p(echo_rate * np.exp(hearing.echo[picks]) / hearing.noise_rate_hz[node])
-        gain = np.where(free, base - clutter, -np.inf)[None, :] + fit
-        best = np.maximum.reduceat(gain, starts, axis=1) + np.log(prior / (1.0 - prior))
-        total = np.maximum(best, 0.0).sum(axis=1) + np.log(1.0 - prior).sum() - settings.round_cost
-        enough = (best > 0.0).sum(axis=1) >= min(settings.min_nodes, len(nodes))
-        total = np.where(open_seed & enough, np.round(total, 6), -np.inf)
-        if not len(total) or np.max(total) <= 0.0:
-            break
-        seed = int(np.argmax(total))
-        row = np.full(len(hearing.nodes), -1, dtype=np.int64)
-        for k in np.flatnonzero(best[seed] > 0.0):
-            end = starts[k + 1] if k + 1 < len(starts) else len(picks)
-            local = starts[k] + int(np.argmax(gain[seed, starts[k] : end]))
-            row[nodes[k]] = picks[local]
-            free[local] = False
-            hits[k] += 1.0
-            after_s = hearing.time_s[picks] - hearing.time_s[picks[local]]
-            echo_rate += np.where((node == nodes[k]) & (after_s > 0.0), echo_rate_hz(after_s, settings), 0.0)
-        chosen.append(row)
-        open_seed &= np.abs(source_s[seeds] - source_s[seeds[seed]]) >= settings.min_round_gap_s
-    chosen.sort(key=lambda r: float(np.median(source_s[r[r >= 0]])))
-    return np.array(chosen, dtype=np.int64).reshape(-1, len(hearing.nodes))
-
-
-def echo_rate_hz(after_s: NDArray[np.float64], settings: LocateSettings) -> NDArray[np.float64]:
-    """Echoes per second at a node this long after a direct sound."""
-    rate_hz: NDArray[np.float64] = (
-        settings.echoes_per_shot / settings.echo_decay_s * np.exp(-np.maximum(after_s, 0.0) / settings.echo_decay_s)
-    )
-    return rate_hz
-
-
-def _round_times_s(corrected_s: NDArray[np.float64], member: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.array([np.median(corrected_s[row[row >= 0]]) for row in member])
 
 
 def _match(
@@ -203,7 +185,9 @@ def _match_node(
     settings: LocateSettings,
 ) -> tuple[NDArray[np.int64], float]:
     """Members of one node, shape (K,), and its log likelihood ratio, for rounds expected at `expected_s`."""
-    deaf = float(np.log(1.0 - heard)) * len(expected_s)
+    silent = float(np.log(1.0 - heard)) * len(expected_s)
+    deaf = float(np.log(settings.deaf_share + (1.0 - settings.deaf_share) * np.exp(silent)))
+    silent += float(np.log(1.0 - settings.deaf_share))
     none = np.full(len(expected_s), -1, dtype=np.int64)
     if not len(picks):
         return none, deaf
@@ -215,50 +199,63 @@ def _match_node(
     rows, columns = np.nonzero(inside)
     order = np.lexsort((late_s[rows, columns], -hearing.direct[picks[rows]]))[:_LAG_CANDIDATES]
     lags_s = np.unique(np.round(late_s[rows[order], columns[order]], 6))
-    noise_hz = hearing.noise_rate_hz[hearing.node_of[picks[0]]]
+    noise_hz = float(hearing.noise_rate_hz[hearing.node_of[picks[0]]])
+    jitter_s, peak = scatter_s(settings), log_density_at_peak(noise_hz, settings)
     after_s = late_s[None, :, :] - lags_s[:, None, None]
-    scatter_s = float(np.hypot(settings.round_sigma_s, _READING_FLOOR_S)) * (2.0**0.5)
-    echo_hz = np.where(after_s > 3.0 * scatter_s, echo_rate_hz(after_s, settings), 0.0).sum(axis=2)
-    award = np.log1p(echo_hz * np.exp(hearing.echo[picks])[None, :] / noise_hz)
-    direct = hearing.direct[picks] - np.log(noise_hz * 2.5066 * scatter_s)
-    z = after_s / scatter_s
-    hit = np.where(np.abs(z) < 4.0, direct[None, :, None] - 0.5 * z * z - award[:, :, None], -np.inf)
-    best = hit.max(axis=1) + np.log(heard / (1.0 - heard))
-    heard_rounds = (best > 0.0).sum(axis=1)
-    spread = np.log(2.5066 * scatter_s / np.sqrt(np.maximum(heard_rounds, 1)))
+    direct, echo = hearing.direct[picks], hearing.echo[picks]
+    follows_s = np.where(after_s > 3.0 * jitter_s, after_s, -1.0)
+    once = np.log1p(echo_ratio(follows_s, direct[:, None], echo[:, None], noise_hz, settings).sum(axis=2))
+    z = after_s / jitter_s
+    hit = np.where(np.abs(z) < 4.0, (direct + peak)[:, None] - 0.5 * z * z, -np.inf)
+    best = (hit - once[:, :, None]).max(axis=1) + np.log(heard / (1.0 - heard))
+    chosen = np.argmax(hit - once[:, :, None], axis=1)
+    is_heard = best > 0.0
+    explained = np.zeros(once.shape, dtype=bool)
+    lag_index, round_index = np.nonzero(is_heard)
+    explained[lag_index, chosen[lag_index, round_index]] = True
+    follows = (follows_s > 0.0) & ~explained[:, :, None]
+    award = once + repeat_gain(late_s, follows, once, echo + peak, settings)
+    n_heard = is_heard.sum(axis=1)
+    gain = np.take_along_axis(hit, chosen[:, None, :], axis=1)[:, 0, :] + np.log(heard / (1.0 - heard))
     score = (
         path_log_density(lags_s, sigmas_s[0], sigmas_s[1], settings)
-        + spread
-        + np.maximum(best, 0.0).sum(axis=1)
-        + deaf
-        + award.sum(axis=1)
-        - settings.echoes_per_shot * heard_rounds
+        + np.log(2.5066 * jitter_s / np.sqrt(np.maximum(n_heard, 1)))
+        + np.where(is_heard, gain, 0.0).sum(axis=1)
+        + np.where(explained, 0.0, award).sum(axis=1)
+        + silent
+        - (settings.echo_rate_hz * settings.echo_decay_s + settings.twin_rate_hz * settings.twin_decay_s) * n_heard
     )
-    score = np.where(heard_rounds > 0, np.round(score, 6), -np.inf)
+    score = np.where(n_heard > 0, np.round(score, 6), -np.inf)
     winner = int(np.argmax(score))
     if score[winner] <= deaf:
         return none, deaf
-    chosen = picks[np.argmax(hit[winner], axis=0)]
-    return np.where(best[winner] > 0.0, chosen, -1), float(score[winner])
+    return np.where(is_heard[winner], picks[chosen[winner]], -1), float(score[winner])
+
+
+def mean_arrivals(
+    hearing: Hearing, member: NDArray[np.int64], settings: LocateSettings
+) -> tuple[Arrivals, NDArray[np.int64], NDArray[np.float64]]:
+    """One mean arrival per node that heard anything, those nodes' indices, and the rounds' times after the first."""
+    heard = member >= 0
+    time_s = np.where(heard, hearing.time_s[np.maximum(member, 0)], np.nan)
+    rounds_s, means_s = _two_way(time_s)
+    nodes = np.flatnonzero(np.isfinite(means_s))
+    bearing, bearing_sigma = _bearings_rad(hearing, member[:, nodes])
+    arrivals = Arrivals(
+        enu_m=hearing.enu_m[nodes],
+        time_s=means_s[nodes],
+        sigma_s=np.hypot(hearing.sigma_s[nodes], settings.round_sigma_s / np.sqrt(heard[:, nodes].sum(axis=0))),
+        bearing_rad=bearing,
+        bearing_sigma_rad=bearing_sigma,
+    )
+    return arrivals, nodes, rounds_s
 
 
 def _settle(
     hearing: Hearing, member: NDArray[np.int64], start_m: NDArray[np.float64], settings: LocateSettings
 ) -> tuple[Fix, NDArray[np.float64], NDArray[np.float64]]:
     """Solve for the place from these members: fix, round times (K,), and path delays (n,), nan where unheard."""
-    heard = member >= 0
-    time_s = np.where(heard, hearing.time_s[np.maximum(member, 0)], np.nan)
-    rounds_s, means_s = _two_way(time_s)
-    nodes = np.flatnonzero(np.isfinite(means_s))
-    rounds_per_node = heard[:, nodes].sum(axis=0)
-    bearing, bearing_sigma = _bearings_rad(hearing, member[:, nodes])
-    arrivals = Arrivals(
-        enu_m=hearing.enu_m[nodes],
-        time_s=means_s[nodes],
-        sigma_s=np.hypot(hearing.sigma_s[nodes], settings.round_sigma_s / np.sqrt(rounds_per_node)),
-        bearing_rad=bearing,
-        bearing_sigma_rad=bearing_sigma,
-    )
+    arrivals, nodes, rounds_s = mean_arrivals(hearing, member, settings)
     fix = solve(arrivals, start_m, hearing.air, settings)
     lag_s = np.full(len(hearing.nodes), np.nan)
     lag_s[nodes] = fix.lag_s
@@ -305,8 +302,3 @@ def _bearings_rad(hearing: Hearing, member: NDArray[np.int64]) -> tuple[NDArray[
         bearing[column] = np.arctan2(weights @ np.sin(angles), weights @ np.cos(angles))
         sigma[column] = np.hypot(weights.sum() ** -0.5, np.radians(max(pose.heading_sigma_deg, 1.0)))
     return bearing, sigma
-
-
-def reading_sigma_s(hearing: Hearing, pick: int) -> float:
-    """1-sigma of the reading of one pick, not below what turbulence allows."""
-    return max(hearing.picks[pick].sigma_ns / NS_PER_S, _READING_FLOOR_S)

@@ -28,7 +28,8 @@ def weigh(pick: Pick) -> PickEvidence:
     """Log density ratios of one pick from its prominence and, where known, its class."""
     prominence_db = _UNKNOWN_PROMINENCE_DB if pick.snr_db is None else min(max(pick.snr_db, 0.0), 45.0)
     noise = math.log(_NOISE_FLOOR + math.exp(-max(prominence_db - 3.0, 0.0) / 2.5) / 2.5)
-    direct = math.log(0.004 + 0.0443 * math.exp(-0.5 * ((prominence_db - 17.0) / 9.0) ** 2)) - noise
+    spread_db = 8.0 if prominence_db < 17.0 else 14.0
+    direct = math.log(0.003 + 0.0363 * math.exp(-0.5 * ((prominence_db - 17.0) / spread_db) ** 2)) - noise
     echo = math.log(1e-4 + 0.0665 * math.exp(-0.5 * (max(prominence_db - 3.0, 0.0) / 8.0) ** 2)) - noise
     by_class = _class_log_ratio(pick.gunshot_probability)
     return PickEvidence(direct + by_class, echo + 0.5 * by_class)

@@ -38,7 +38,7 @@ def candidate_places(hearing: Hearing, active: NDArray[np.bool_], settings: Loca
     anchors = _anchors(hearing, strong, settings)
     if len(set(hearing.node_of[anchors])) < 2:
         return np.empty((0, 3))
-    places_m, step_m = _grid(hearing, strong, settings)
+    places_m, step_m = search_grid(hearing, strong, settings)
     tables = _tables(hearing, active, step_m, settings)
     votes = np.concatenate(
         [_votes(places_m[i : i + _BLOCK], hearing, anchors, tables, settings) for i in range(0, len(places_m), _BLOCK)]
@@ -57,8 +57,10 @@ def _anchors(hearing: Hearing, strong: NDArray[np.bool_], settings: LocateSettin
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def _grid(hearing: Hearing, strong: NDArray[np.bool_], settings: LocateSettings) -> tuple[NDArray[np.float64], float]:
-    """Places around the nodes with strong picks and the step between them."""
+def search_grid(
+    hearing: Hearing, strong: NDArray[np.bool_], settings: LocateSettings
+) -> tuple[NDArray[np.float64], float]:
+    """Places (east, north, up) around the nodes with picks in `strong`, shape (m, 3), and the step between them."""
     nodes_m = hearing.enu_m[np.unique(hearing.node_of[strong])]
     low_m = nodes_m[:, :2].min(axis=0) - settings.grid_margin_m
     high_m = nodes_m[:, :2].max(axis=0) + settings.grid_margin_m

@@ -31,12 +31,27 @@ class LocateSettings:
     """A near node still misses one shot in ten: behind a building, or busy with an echo."""
     hearing_worst: float = 0.02
     """Floor of the same, so that one surprising arrival decides nothing alone."""
-    echoes_per_shot: float = 0.8
-    """Picks that follow a direct sound at a node that heard it, as counted in live-fire recordings (0.7 to 0.8)."""
+    deaf_share: float = 0.10
+    """Nodes that hear nothing of a source from where they stand, however near: misses of one string go together."""
+    echo_rate_hz: float = 1.5
+    """Echo picks per second right after a direct sound; with the decay 0.75 per shot, as counted in live fire."""
     echo_decay_s: float = 0.5
     """Time constant with which echoes die away."""
+    twin_rate_hz: float = 6.0
+    """A direct sound picked twice, or with its first reflection: as prominent as itself, one time in eight."""
+    twin_decay_s: float = 0.020
+    """Twins follow within a few tens of milliseconds; later the direct sound is in the reference of prominence."""
+    echo_repeats: float = 0.5
+    """Probability that an echo of one round is picked in another round too, at the same delay."""
     noise_rate_min_hz: float = 0.05
     """Unrelated picks of a quiet node; a busy one has its own rate counted."""
+
+    prominence_db: float = 29.0
+    """Prominence of a pistol shot at 300 m; the most of a string, for later rounds stand in the tail of the first."""
+    prominence_sigma_db: float = 9.0
+    """How much nodes differ about the same shot: buildings between, noise around."""
+    loudness_sigma_db: float = 8.0
+    """How much sources differ: calibre, muzzle direction."""
 
     # --- search ---
     grid_step_m: float = 12.0
@@ -57,8 +72,14 @@ class LocateSettings:
     """1,200 rounds a minute are 50 ms apart; nearer pulses are one round."""
     round_cost: float = 8.0
     """Log of how many 10 ms moments ten seconds hold, and then some: what chance offers a false round."""
-    place_cost: float = 10.0
-    """Log of how many cells of a path's error an area of 2 km² holds: what chance offers a false place."""
+    nearest_node_m: float = 300.0
+    """Nets are laid where shots are expected: sources much further from the nearest node than this are rare."""
+    search_area_m2: float = 4e6
+    """Where a source may be with equal probability: within a kilometre or so of the nodes."""
+    max_associations: int = 4
+    """Distinct associations of which mirror places are looked for."""
+    mirror_nodes: int = 7
+    """More arrivals than this leave no second place."""
     min_evidence: float = 3.0
     """Log odds over chance that a source needs."""
     min_nodes: int = 3

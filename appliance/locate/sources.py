@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.locate.associate import Explanation, echo_rate_hz, explain
+from appliance.locate.associate import Explanation, explain, mean_arrivals, refine
+from appliance.locate.echoes import log_echo_ratio
 from appliance.locate.hearing import Hearing, gather
-from appliance.locate.search import candidate_places
+from appliance.locate.mirrors import mirror_places
+from appliance.locate.search import candidate_places, search_grid
 from appliance.locate.settings import LocateSettings
 from appliance.model.air import Air
 from appliance.model.picks import Pick
@@ -51,40 +53,62 @@ def find_sources(
         if source is None:
             break
         found.append(source)
-        members = source.best.member[source.best.member >= 0]
-        active[members] = False
-        hearing = _with_echoes_of(hearing, members, settings)
+        active[source.best.member[source.best.member >= 0]] = False
+        hearing = _with_echoes_of(hearing, source.best, settings)
     found.sort(key=lambda s: (round(float(s.best.time_s[0]) * 1e6), round(float(s.best.fix.place_m[0]) * 100)))
     return EpisodeFindings(tuple(picks), tuple(found))
 
 
 def _best_source(hearing: Hearing, active: NDArray[np.bool_], settings: LocateSettings) -> Source | None:
-    explanations = []
-    for place_m in candidate_places(hearing, active, settings):
-        explanation = explain(hearing, active, place_m, settings)
-        if explanation is not None and explanation.n_nodes >= settings.min_nodes:
-            explanations.append(explanation)
-    explanations.sort(
-        key=lambda e: (-e.score, round(float(e.fix.place_m[0]) * 100), round(float(e.fix.place_m[1]) * 100))
-    )
+    starts = candidate_places(hearing, active, settings)
+    explanations = _ranked([explain(hearing, active, place_m, settings) for place_m in starts], settings)
+    explanations = _ranked([*explanations, *_mirrored(hearing, active, explanations, settings)], settings)
     if not explanations or explanations[0].score < settings.min_evidence:
         return None
-    best = explanations[0]
-    rivals = tuple(e for e in explanations[1:] if _apart_m(e, best) > settings.grid_step_m)
-    return Source(hearing, best, rivals)
+    return Source(hearing, explanations[0], tuple(explanations[1:]))
+
+
+def _ranked(explanations: Sequence[Explanation | None], settings: LocateSettings) -> list[Explanation]:
+    """Best first, one of those that ended at the same place."""
+    enough = [e for e in explanations if e is not None and e.n_nodes >= settings.min_nodes]
+    enough.sort(key=lambda e: (-e.score, round(float(e.fix.place_m[0]) * 100), round(float(e.fix.place_m[1]) * 100)))
+    distinct: list[Explanation] = []
+    for explanation in enough:
+        if all(_apart_m(explanation, other) > settings.grid_step_m for other in distinct):
+            distinct.append(explanation)
+    return distinct
+
+
+def _mirrored(
+    hearing: Hearing, active: NDArray[np.bool_], explanations: Sequence[Explanation], settings: LocateSettings
+) -> list[Explanation | None]:
+    """The best associations worked out at the other places that fit their arrival times."""
+    found: list[Explanation | None] = []
+    few = [e for e in explanations[: settings.max_associations] if e.n_nodes <= settings.mirror_nodes]
+    if not few:
+        return found
+    places_m, step_m = search_grid(hearing, active & (hearing.direct > 0.0), settings)
+    for explanation in few:
+        arrivals, _, _ = mean_arrivals(hearing, explanation.member, settings)
+        mirrors_m = mirror_places(arrivals, places_m, step_m, hearing.sound_speed_mps, settings)
+        apart_m = np.hypot(*(mirrors_m - explanation.fix.place_m)[:, :2].T)
+        elsewhere_m = mirrors_m[apart_m > 3.0 * step_m]
+        found.extend(refine(hearing, active, explanation.member, place_m, settings) for place_m in elsewhere_m)
+    return found
 
 
 def _apart_m(one: Explanation, other: Explanation) -> float:
     return float(np.hypot(*(one.fix.place_m - other.fix.place_m)[:2]))
 
 
-def _with_echoes_of(hearing: Hearing, members: NDArray[np.int64], settings: LocateSettings) -> Hearing:
-    """The same picks, less surprising as echoes of these direct sounds."""
-    rate_hz = np.zeros(len(hearing.picks))
-    for i in members:
-        after_s = hearing.time_s - hearing.time_s[i]
-        rate_hz += np.where(
-            (hearing.node_of == hearing.node_of[i]) & (after_s > 0.0), echo_rate_hz(after_s, settings), 0.0
+def _with_echoes_of(hearing: Hearing, source: Explanation, settings: LocateSettings) -> Hearing:
+    """The same picks, less surprising where they may be echoes of this source's direct sounds."""
+    direct = hearing.direct.copy()
+    for n in np.flatnonzero(np.isfinite(source.lag_s)):
+        here = np.flatnonzero(hearing.node_of == n)
+        sounds_s = source.time_s + source.travel_s[n] + source.lag_s[n]
+        after_s = hearing.time_s[here][:, None] - sounds_s[None, :]
+        direct[here] -= log_echo_ratio(
+            after_s, hearing.direct[here], hearing.echo[here], float(hearing.noise_rate_hz[n]), settings
         )
-    clutter = np.log1p(rate_hz * np.exp(hearing.echo) / hearing.noise_rate_hz[hearing.node_of])
-    return replace(hearing, direct=hearing.direct - clutter)
+    return replace(hearing, direct=direct)
