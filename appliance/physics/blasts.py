@@ -47,13 +47,13 @@ class Weapon:
 
 
 _ARMS = (
-    Weapon("9mm pistol", 160.0, 0.35e-3, 12.0, 360.0, 9.0e-3, 15e-3),
-    Weapon("45 pistol", 158.0, 0.45e-3, 11.0, 255.0, 11.5e-3, 17e-3),
-    Weapon("22 pistol", 152.0, 0.25e-3, 10.0, 310.0, 5.7e-3, 11e-3),
-    Weapon("38 revolver", 157.0, 0.40e-3, 10.0, 270.0, 9.1e-3, 16e-3),
-    Weapon("12 gauge shotgun", 162.0, 0.60e-3, 14.0, 400.0, 0.0, 0.0),
-    Weapon("5.56 mm rifle", 165.0, 0.45e-3, 16.0, 930.0, 5.7e-3, 23e-3),
-    Weapon("7.62 mm rifle", 164.0, 0.50e-3, 15.0, 715.0, 7.9e-3, 27e-3),
+    Weapon("9mm pistol", 160.0, 0.28e-3, 12.0, 360.0, 9.0e-3, 15e-3),
+    Weapon("45 pistol", 158.0, 0.35e-3, 11.0, 255.0, 11.5e-3, 17e-3),
+    Weapon("22 pistol", 152.0, 0.20e-3, 10.0, 310.0, 5.7e-3, 11e-3),
+    Weapon("38 revolver", 157.0, 0.32e-3, 10.0, 270.0, 9.1e-3, 16e-3),
+    Weapon("12 gauge shotgun", 162.0, 0.50e-3, 14.0, 400.0, 0.0, 0.0),
+    Weapon("5.56 mm rifle", 165.0, 0.38e-3, 16.0, 930.0, 5.7e-3, 23e-3),
+    Weapon("7.62 mm rifle", 164.0, 0.42e-3, 15.0, 715.0, 7.9e-3, 27e-3),
 )
 """Levels and lengths within the spread of published ones (Maher 2007, 2010; Beck et al. 2011; MIL-STD-1474 tables)."""
 

@@ -154,7 +154,7 @@ class Renderer:
         rng = np.random.default_rng([self._seed, *(v + 1_000_000 for v in cell), _number(site.node)])
         centre_m = np.maximum(np.array(cell) * PLACE_GRID_M, [-np.inf, -np.inf, 0.5])
         traced = self._trace(centre_m, np.array(site.place_m), rng)
-        response = impulse_response(traced.paths, traced.tail, self._listener(site), self._air, rng)
+        response = impulse_response(traced.paths, traced.tails, self._listener(site), self._air, rng)
         self._responses[key] = response
         if len(self._responses) > MAX_RESPONSES:
             self._responses.popitem(last=False)
@@ -190,7 +190,7 @@ class Renderer:
             SoundPath(p.length_m, p.delay_s, p.towards, p.gain * direct.length_m, p.detour_m, p.heights_m)
             for p in traced.paths
         ]
-        response = impulse_response(paths, None, self._listener(site), self._air, rng)
+        response = impulse_response(paths, (), self._listener(site), self._air, rng)
         wave = shock_wave(weapon, arrival.miss_m, self._speed_mps, self._rate_hz)
         at_s = emission.time_s + arrival.delay_s + turbulence_delay_s(direct.length_m, rng)
         return self._placed(wave, response, at_s, turbulence_gain(direct.length_m, rng))
@@ -225,7 +225,7 @@ class Renderer:
         """What has come its way already: only the array's own delays are left."""
         path = SoundPath(1.0, 0.0, (float(towards[0]), float(towards[1]), float(towards[2])))
         rng = np.random.default_rng(0)  # a single path draws nothing from it
-        return impulse_response([path], None, self._listener(site), self._air, rng)
+        return impulse_response([path], (), self._listener(site), self._air, rng)
 
     def _distance_m(self, emission: Emission, site: ArraySite) -> float:
         return float(np.linalg.norm(np.array(site.place_m) - np.array(emission.place_m)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from appliance.model.air import Air
 from appliance.physics.air import sound_speed_mps
 from appliance.physics.attenuation import Floats
-from appliance.physics.outdoors import DiffuseTail, SoundPath
+from appliance.physics.outdoors import DiffuseTail, SoundPath, street_tails
 from appliance.scene.town import Town
 
 MAX_ECHOES = 8
@@ -22,10 +22,10 @@ MAX_ECHO_DETOUR_M = 160.0
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How sound gets from one place to another: the direct way first, then echoes, and the diffuse rest."""
+    """How sound gets from one place to another: the direct way first, then echoes; and the diffuse rest."""
 
     paths: tuple[SoundPath, ...]
-    tail: DiffuseTail
+    tails: tuple[DiffuseTail, ...]
 
 
 def trace(town: Town, source_m: Floats, array_m: Floats, air: Air, rng: np.random.Generator) -> Trace:
@@ -42,8 +42,7 @@ def trace(town: Town, source_m: Floats, array_m: Floats, air: Air, rng: np.rando
         heights_m=heights_m,
     )
     echoes = _echoes(town, source_m, array_m, straight_m, speed_mps, rng)
-    tail = DiffuseTail(float(10.0 ** rng.normal(0.2, 0.2)), float(rng.uniform(1.5, 3.0)))
-    return Trace((direct, *echoes), tail)
+    return Trace((direct, *echoes), street_tails(rng))
 
 
 def edge_detour_m(town: Town, source_m: Floats, array_m: Floats) -> float:

@@ -37,7 +37,7 @@ def delay_samples(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_a_path_delays_by_a_fraction_of_a_sample() -> None:
     on_time, late = (
-        impulse_response([SoundPath(50.0, delay_s, EAST)], None, ONE_EAR, AIR, rng()).samples[0, :1_000]
+        impulse_response([SoundPath(50.0, delay_s, EAST)], (), ONE_EAR, AIR, rng()).samples[0, :1_000]
         for delay_s in (0.0, 7.3 / RATE_HZ)
     )
     assert delay_samples(on_time, late) == pytest.approx(7.3, abs=0.01)
@@ -45,14 +45,14 @@ def test_a_path_delays_by_a_fraction_of_a_sample() -> None:
 
 def test_the_microphone_nearer_to_the_source_hears_first() -> None:
     listener = Listener(np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]), RATE_HZ)
-    centre, east = impulse_response([SoundPath(50.0, 0.0, EAST)], None, listener, AIR, rng()).samples
+    centre, east = impulse_response([SoundPath(50.0, 0.0, EAST)], (), listener, AIR, rng()).samples
     # 0.1 m at 340.3 m/s is 14.1 samples of 48 kHz.
     assert delay_samples(centre, east) == pytest.approx(-0.1 / 340.27 * RATE_HZ, abs=0.02)
 
 
 def test_twice_the_distance_is_6_db_less_before_the_air_takes_its_share() -> None:
     near, far = (
-        np.abs(np.fft.rfft(impulse_response([SoundPath(d, 0.0, EAST)], None, ONE_EAR, AIR, rng()).samples[0], 4_800))[
+        np.abs(np.fft.rfft(impulse_response([SoundPath(d, 0.0, EAST)], (), ONE_EAR, AIR, rng()).samples[0], 4_800))[
             :1_000
         ]
         for d in (100.0, 200.0)
@@ -65,7 +65,7 @@ def test_twice_the_distance_is_6_db_less_before_the_air_takes_its_share() -> Non
 
 def test_an_echo_comes_when_and_as_weak_as_its_path_says() -> None:
     echo = SoundPath(134.0, 0.1, (-1.0, 0.0, 0.0), gain=0.5)
-    heard = impulse_response([SoundPath(100.0, 0.0, EAST), echo], None, ONE_EAR, AIR, rng()).samples[0]
+    heard = impulse_response([SoundPath(100.0, 0.0, EAST), echo], (), ONE_EAR, AIR, rng()).samples[0]
     first, second = heard[:2_000], heard[4_800:6_800]
     assert abs(int(np.argmax(second)) - int(np.argmax(first))) <= 2
     # Summed over time: 0 Hz, where the air takes nothing.
@@ -75,14 +75,14 @@ def test_an_echo_comes_when_and_as_weak_as_its_path_says() -> None:
 def test_ground_adds_a_second_ray_with_the_delay_of_the_geometry() -> None:
     # Heights 2 and 10 m, 100 m apart: the reflected ray is 0.398 m longer, 1.17 ms: first cancelling at 427 Hz.
     path = SoundPath(float(np.hypot(100.0, 8.0)), 0.0, EAST, heights_m=(2.0, 10.0))
-    spectrum = np.abs(np.fft.rfft(impulse_response([path], None, ONE_EAR, AIR, rng()).samples[0], 48_000))
+    spectrum = np.abs(np.fft.rfft(impulse_response([path], (), ONE_EAR, AIR, rng()).samples[0], 48_000))
     notch_hz = 100 + int(np.argmin(spectrum[100:700]))
     assert notch_hz == pytest.approx(427, abs=15)
 
 
 def test_the_tail_falls_by_60_db_in_its_decay_time() -> None:
     tail = DiffuseTail(1.0, 1.2)
-    heard = impulse_response([SoundPath(100.0, 0.0, EAST)], tail, ONE_EAR, AIR, rng()).samples[0]
+    heard = impulse_response([SoundPath(100.0, 0.0, EAST)], [tail], ONE_EAR, AIR, rng()).samples[0]
     early, late = (np.sum(heard[int(t * RATE_HZ) : int((t + 0.1) * RATE_HZ)] ** 2) for t in (0.1, 0.7))
     assert 10.0 * np.log10(early / late) == pytest.approx(30.0, abs=1.5)
 
@@ -104,6 +104,6 @@ def test_turbulence_scatters_arrivals_with_the_root_of_the_range() -> None:
 
 
 def test_sound_through_a_response_starts_at_its_lead() -> None:
-    response = impulse_response([SoundPath(1.0, 0.0, EAST)], None, ONE_EAR, Air(), rng())
+    response = impulse_response([SoundPath(1.0, 0.0, EAST)], (), ONE_EAR, Air(), rng())
     heard = convolve(np.array([1.0, 0.0, 0.0]), response)[0]
     assert int(np.argmax(np.abs(heard))) == LEAD_SAMPLES
