@@ -95,12 +95,12 @@ class HealthBoard:
         self._checks: dict[str, HealthCheck] = {}
 
     def put(self, check: HealthCheck) -> bool:
-        """Take a check in; its `since_ns` counts only where the state changed. Whether state or words changed."""
+        """Take a check in; its `since_ns` counts only where the state changed. Whether it did."""
         old = self._checks.get(check.name)
         if old is not None and old.state == check.state:
             check = replace(check, since_ns=old.since_ns)
         self._checks[check.name] = check
-        return old is None or (old.state, old.words) != (check.state, check.words)
+        return old is None or old.state != check.state
 
     def checks(self) -> tuple[HealthCheck, ...]:
         """All checks, in the order in which they first came."""

@@ -55,7 +55,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     node: NodeName
     epoch: Epoch
     seq: Sequence
-    time_ns: Annotated[int, Meta(ge=0, lt=2**63)]
+    time_ns: Annotated[int, Meta(ge=0, lt=2**62)]
     kind: KindName
     body_hash: Hash
     previous: Hash

@@ -65,7 +65,7 @@ class Discovery:
         self._attempts: dict[str, int] = {}
         self._names: asyncio.Queue[str] = asyncio.Queue(MAX_SERVICES)
         self.n_ignored = 0
-        self.problem: str | None = "not started"
+        self.problem: str | None = None
 
     async def run(self) -> None:
         """Announce and look until cancelled; starts over where the machine's addresses change or mDNS fails."""

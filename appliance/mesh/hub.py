@@ -95,7 +95,7 @@ class PeerHub:
     async def listen(self, addresses: tuple[str, ...], port: int) -> int:
         """Accept peers on `addresses` (none: all) and `port` (0: any free one, the same on all); returns the port."""
         for address in addresses or ("0.0.0.0",):  # noqa: S104  # peers are wherever the LAN is
-            server = await asyncio.start_server(self._accept, address, port)
+            server = await asyncio.start_server(self._came_in, address, port)
             port = server.sockets[0].getsockname()[1]
             self._servers.append(server)
         return port
@@ -164,44 +164,47 @@ class PeerHub:
                 self._start(self._dial(target))
 
     async def _dial(self, target: _Target) -> None:
-        """Try the addresses of a target in turn, and stay with the link for as long as it lasts."""
-        link: Link | None = None
+        """Try a target once, stay with the link for as long as it lasts, and say when to try again."""
+        target.failures += 1
+        try:
+            link = await self._first_answering(target)
+            if link is not None:
+                target.node = link.peer.node
+                if await self._serve(link):
+                    target.failures = 0
+        finally:
+            target.due_s = time.monotonic() + BACK_OFF_S[min(target.failures, len(BACK_OFF_S) - 1)]
+            target.dialling = False
+
+    async def _first_answering(self, target: _Target) -> Link | None:
         for address in target.addresses:
             try:
-                link = await dial(self._identity, address, target.port)
-                break
+                return await dial(self._identity, address, target.port)
             except PeerError as error:
                 self.refuse(error.problem)
             except OSError as error:
                 log.debug("nobody at %s port %d: %s", address, target.port, error)
-        if link is not None:
-            target.node = link.peer.node
-        if link is not None and await self._serve(link):
-            target.failures = 0
-        else:
-            target.failures += 1
-        target.due_s = time.monotonic() + BACK_OFF_S[min(target.failures, len(BACK_OFF_S) - 1)]
-        target.dialling = False
+        return None
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a connection that came in, if there is room, and stay with it for as long as it lasts."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+    def _came_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a connection that came in, if there is room."""
         address = str((writer.get_extra_info("peername") or ("",))[0])
         if self._pending.total() >= MAX_PENDING or self._pending[address] >= MAX_PENDING_PER_ADDRESS:
             self.refuse("too many connections at once")
             writer.transport.abort()
             return
         self._pending[address] += 1
+        self._start(self._accept(address, reader, writer))
+
+    async def _accept(self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Have a connection that came in prove itself, and stay with it for as long as it lasts."""
         try:
             link = await accept(self._identity, reader, writer)
         except PeerError as error:
             self.refuse(error.problem)
             return
         except OSError:
-            self.refuse("a connection that never spoke")
+            self.refuse("a connection that never proved itself")
             return
         finally:
             self._pending[address] -= 1

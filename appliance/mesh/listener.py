@@ -18,6 +18,7 @@ import msgspec
 from appliance.errors import PeerError
 from appliance.model.health import HealthCheck
 from appliance.model.picks import Pick, Rejection
+from appliance.timing.utc import UtcMapping
 from appliance.wire.framing import FrameDecoder, encode_frame
 from appliance.wire.messages import (
     AckMessage,
@@ -55,7 +56,7 @@ class ListenClient:
         self._unsent: collections.deque[str] = collections.deque()
         self._rejections: collections.deque[bytes] = collections.deque(maxlen=MAX_REJECTIONS)
         self._latest: dict[str, bytes] = {}
-        self._clock: ClockMessage | None = None
+        self._clock: UtcMapping | None = None
         self._n_dropped = 0
         self._connected = threading.Event()
         self._closing = threading.Event()
@@ -65,7 +66,7 @@ class ListenClient:
         self._thread.start()
 
     @property
-    def clock(self) -> ClockMessage | None:
+    def clock(self) -> UtcMapping | None:
         """What mesh last said about UTC; None before it did."""
         return self._clock
 
@@ -175,7 +176,7 @@ class ListenClient:
 
     def _heard(self, message: LocalMessage) -> None:
         if isinstance(message, ClockMessage):
-            self._clock = message
+            self._clock = UtcMapping(message.offset_ns, message.sigma_ns)
         elif isinstance(message, AckMessage):
             with self._lock:
                 for pick in message.picks:

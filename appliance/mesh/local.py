@@ -41,7 +41,7 @@ class LocalServer:
         """Begin to serve. Raises StoreError where another process serves already, or the folder can't be written."""
         remove_stale(self._path)
         try:
-            self._server = await asyncio.start_unix_server(self._serve, self._path)
+            self._server = await asyncio.start_unix_server(self._came_in, self._path)
             self._path.chmod(MODE)
         except OSError as error:
             problem = error.strerror or "can't be made"
@@ -66,13 +66,16 @@ class LocalServer:
             elif not writer.is_closing():
                 writer.write(frame)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if len(self._writers) >= MAX_CLIENTS or task is None:
+    def _came_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._writers) >= MAX_CLIENTS:
             writer.transport.abort()
             return
-        self._tasks.add(task)
         self._writers.add(writer)
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._read(reader)
         except PeerError as error:
@@ -81,7 +84,6 @@ class LocalServer:
             log.info("a process on %s went away: %s", self._path, error)
         finally:
             self._writers.discard(writer)
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:

@@ -69,6 +69,16 @@ class NodeStore:
                 raise
             self._db.execute("RELEASE part")
 
+    def claim(self, node: str, site: str) -> None:
+        """Make the database that of `node` of the site with fingerprint `site`; StoreError if it is another's."""
+        owner = f"node {node} of site {site}"
+        rows = self._rows("SELECT value FROM meta WHERE name = 'owner'")
+        if not rows:
+            self._db.execute("INSERT INTO meta VALUES ('owner', ?)", (owner,))
+        elif rows[0][0] != owner:
+            problem = f"belongs to {rows[0][0]}, not to {owner}"
+            raise StoreError(str(self.path), problem, "name another state folder, or move the file away")
+
     def add_records(self, records: Iterable[Record]) -> None:
         """Add records that were judged good; one that is there already is left as it is."""
         rows = list(records)
@@ -85,14 +95,19 @@ class NodeStore:
         """Remember a certificate that was checked."""
         self._db.execute("INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)", (fingerprint, node, der))
 
-    def put_incidents(self, incidents: Sequence[Incident], knowledge: str, now_ns: int) -> int | None:
+    def put_incidents(
+        self, incidents: Sequence[Incident], cancelled: Sequence[str], knowledge: str, now_ns: int
+    ) -> int | None:
         """Store incidents as they stand now, and an event for each that differs from what was stored.
 
+        cancelled: ids of incidents that more picks turned into none
         knowledge: the records that were taken into account. Only the last event of the call carries it; the others
                    carry that of the event before, so that who stops reading between them reads the rest later.
         Returns the row of the last event, or None where nothing changed.
         """
-        documents = [document for incident in incidents if (document := self._put_incident(incident)) is not None]
+        put = [self._put_incident(incident) for incident in incidents]
+        gone = [self._cancel_incident(incident_id) for incident_id in cancelled]
+        documents = [document for document in (*put, *gone) if document is not None]
         row: int | None = None
         before = self._last_knowledge()
         for i, document in enumerate(documents):
@@ -137,6 +152,10 @@ class NodeStore:
             limit,
         )
         return newest[::-1]
+
+    def records_between(self, kind: str, start_ns: int, end_ns: int) -> list[Record]:
+        """The records of a kind that were written between two times, both included."""
+        return self._records("WHERE kind = ? AND time_ns BETWEEN ? AND ?", kind, start_ns, end_ns)
 
     def latest_of_nodes(self, kind: str) -> list[Record]:
         """The newest record of a kind of each node that has one."""
@@ -184,6 +203,21 @@ class NodeStore:
             "INSERT INTO aliases SELECT value, ? FROM json_each(?) WHERE true"
             " ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE id != excluded.id",
             (incident.id, ids),
+        )
+        return document
+
+    def _cancel_incident(self, incident_id: str) -> dict[str, object] | None:
+        """Mark one incident as cancelled; its document where that is new."""
+        rows = self._rows("SELECT revision, body FROM incidents WHERE id = ?", incident_id)
+        if not rows:
+            return None
+        document: dict[str, object] = json.loads(rows[0][1])
+        if document.get("status") == "cancelled":
+            return None
+        document |= {"status": "cancelled", "revision": rows[0][0] + 1}
+        self._db.execute(
+            "UPDATE incidents SET revision = ?, body = ? WHERE id = ?",
+            (document["revision"], json.dumps(document, ensure_ascii=False), incident_id),
         )
         return document
 

@@ -34,16 +34,16 @@ class NodeStatus(msgspec.Struct, frozen=True, rename={"is_self": "self"}, kw_onl
     heading_deg: float | None
     alive: bool
     last_heard_ns: int
-    health: tuple[dict[str, Any], ...]
-    levels: tuple[dict[str, Any], ...] = ()
+    health: list[dict[str, Any]]
+    levels: list[dict[str, Any]] = []
 
 
 class Status(msgspec.Struct, frozen=True):
     """The whole file: when it was written (UTC), the nodes, and the newest rejections, newest first."""
 
     written_ns: int
-    nodes: tuple[NodeStatus, ...]
-    rejections: tuple[dict[str, Any], ...] = ()
+    nodes: list[NodeStatus]
+    rejections: list[dict[str, Any]] = []
 
 
 def status_file(database: Path) -> Path:

@@ -82,17 +82,16 @@ class AckMessage(msgspec.Struct, frozen=True, tag_field="t", tag="ack"):
 
 
 class ClockMessage(msgspec.Struct, frozen=True, tag_field="t", tag="clock"):
-    """Mesh tells listen, once a second, what UTC its monotonic clock (CLOCK_MONOTONIC) stands for, with the bound."""
+    """Mesh tells listen, once a second, how far UTC is from CLOCK_MONOTONIC, with the 1-sigma error of that."""
 
-    monotonic_ns: Annotated[int, Meta(ge=0, lt=2**63)]
-    utc_ns: TimeNs
+    offset_ns: Annotated[int, Meta(gt=-(2**62), lt=2**62)]
     sigma_ns: SigmaNs
 
 
 class ChangedMessage(msgspec.Struct, frozen=True, tag_field="t", tag="changed"):
     """Mesh tells web that events up to `row` are in the database."""
 
-    row: Annotated[int, Meta(ge=0, lt=2**63)]
+    row: Annotated[int, Meta(ge=0, lt=2**62)]
 
 
 LocalMessage = (

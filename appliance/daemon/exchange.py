@@ -1,0 +1,268 @@
+"""The log of this node among its peers': signs what this node says, takes what peers say, and keeps both on disk.
+
+It joins `ledger` (the rules), `storage` (the disk) and `mesh` (the links). Everything runs in one event loop; only the
+store has its own thread.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.errors import PeerError, StoreError
+from appliance.ledger.chain import Verdict
+from appliance.ledger.knowledge import knowledge_of
+from appliance.ledger.limits import MAX_PUSHED_BURST, MAX_PUSHED_PER_S, TokenBucket
+from appliance.ledger.records import NO_RECORD, Range, Record, RecordWriter, StreamId, Tip, record_hash
+from appliance.ledger.replication import Replica
+from appliance.ledger.roster import Roster
+from appliance.mesh.hub import PeerHub
+from appliance.mesh.trust import Credentials, Enrolled
+from appliance.model.instants import NS_PER_S
+from appliance.storage.node_store import NodeStore, epoch_end
+from appliance.storage.writer import GroupWriter
+from appliance.wire.messages import (
+    MAX_HEADS,
+    HeadsMessage,
+    PeerMessage,
+    RecordsMessage,
+    RosterMessage,
+    WantMessage,
+    pack_records,
+)
+from appliance.wire.records import Body, EpochBody, encode_body
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""How often peers are told what is new on disk, and how often lost requests are made again."""
+BODIES_KEPT_NS = 7 * 86_400 * NS_PER_S
+"""A record without its body is taken from a peer only if it is older than this: nobody's retention is shorter."""
+WANTS_PER_S = 50.0
+"""One request per peer is under way at a time; a fast LAN answers this many a second."""
+WANTS_BURST = 200.0
+
+
+@dataclass(slots=True)
+class _Buckets:
+    """What one peer may still push and ask for."""
+
+    pushed: TokenBucket
+    wants: TokenBucket
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a node's store says at the start: all of it checked against the site."""
+
+    roster: Roster
+    certificates: dict[str, Enrolled]
+    tips: dict[StreamId, Tip]
+    ends: dict[StreamId, int]
+    epoch: int
+    writer: RecordWriter
+
+
+def open_log(store: NodeStore, credentials: Credentials, software: str, now_ns: int) -> tuple[Opened, Record]:
+    """Read what the store holds and begin a new epoch; its first record is on disk when this returns.
+
+    The epoch's number is above all that are known and not below the time in seconds, so that a node that lost its
+    database does not number records a second time.
+    """
+    site = credentials.site
+    roster = Roster(site.key)
+    with store.transaction():
+        store.claim(credentials.node, site.fingerprint)
+        store.add_certificate(credentials.enrolled.fingerprint, credentials.node, credentials.enrolled.der)
+    certificates = {e.fingerprint: e for e in map(site.check, store.certificates())}
+    for enrolled in certificates.values():
+        roster.add(enrolled.node, enrolled.key)
+    tips = {r.stream: Tip(r.seq, record_hash(r, site.key)) for r in store.last_records()}
+    before = max((epoch for node, epoch in tips if node == credentials.node), default=0)
+    tip = tips.get((credentials.node, before), Tip(0, NO_RECORD))
+    epoch = max(before + 1, now_ns // NS_PER_S)
+    writer = RecordWriter(credentials.private_key, site.key, credentials.node, epoch, tip.hash)
+    first = writer.write(*encode_body(EpochBody(before, tip.seq, software[:64])), now_ns)
+    with store.transaction():
+        store.add_records([first])
+    tips[first.stream] = Tip(first.seq, record_hash(first, site.key))
+    return Opened(roster, certificates, tips, store.epoch_ends(), epoch, writer), first
+
+
+class Exchange:
+    """This node's part in the log of the mesh. `hub` must be set before the first link."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        opened: Opened,
+        store: GroupWriter,
+        on_records: Callable[[Sequence[Record]], None],
+    ) -> None:
+        """`on_records` is called with every new good record, own and others', before it is on disk."""
+        self._credentials = credentials
+        self._opened = opened
+        self._store = store
+        self._on_records = on_records
+        self._replica = Replica((credentials.node, opened.epoch), opened.roster, opened.tips)
+        self._ends = dict(opened.ends)
+        self._buckets: dict[str, _Buckets] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.hub: PeerHub | None = None
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All nodes of the site that this one has ever met, itself included."""
+        return self._opened.roster.nodes()
+
+    def knowledge(self) -> str:
+        """The records known now, as the cursor of an event that reflects them."""
+        held = {head.stream: head.seq for head in self._replica.heads()}
+        return knowledge_of(held, self._ends).text()
+
+    def publish(self, body: Body, now_ns: int) -> "asyncio.Future[None]":
+        """Sign a record, push it to all peers and store it; the future is done when it is on disk."""
+        kind, data = encode_body(body)
+        record = self._opened.writer.write(kind, data, now_ns)
+        self._replica.add_own(record)
+        if self.hub is not None:
+            self.hub.broadcast(RecordsMessage((record,), asked=False))
+        stored = self._keep([record])
+        self._on_records([record])
+        return stored
+
+    def peer_up(self, peer: Enrolled) -> None:
+        """Tell a new peer who else there is and what is held here."""
+        self._learn(peer)
+        self._buckets[peer.node] = _Buckets(
+            TokenBucket(MAX_PUSHED_PER_S, MAX_PUSHED_BURST), TokenBucket(WANTS_PER_S, WANTS_BURST)
+        )
+        self._replica.connect(peer.node)
+        self._send(peer.node, RosterMessage(tuple(e.der for e in self._opened.certificates.values())))
+        self._send_news(peer.node)
+
+    def peer_down(self, node: str) -> None:
+        """Forget what the peer was asked."""
+        self._replica.disconnect(node)
+        self._buckets.pop(node, None)
+
+    def peer_said(self, node: str, message: PeerMessage) -> None:
+        """Act on a message. Raises PeerError where nobody honest sends it."""
+        if isinstance(message, RecordsMessage):
+            self._take(node, message)
+        elif isinstance(message, HeadsMessage):
+            self._replica.offer(node, message.heads)
+            self._ask()
+        elif isinstance(message, WantMessage):
+            if not self._buckets[node].wants.take(1.0, time.monotonic()):
+                raise PeerError(f"peer {node}", "asks for too much", "find out why that node asks so often")
+            self._start(self._answer(node, message.ranges))
+        elif isinstance(message, RosterMessage):
+            for der in message.certificates:
+                self._learn(self._credentials.site.check(der))
+            self._ask()
+        else:
+            raise PeerError(f"peer {node}", "sent a message out of turn", "check that both run the same version")
+
+    async def run(self) -> None:
+        """Tell peers what is new on disk, and ask again what was not answered, until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                for node in list(self._buckets):
+                    self._send_news(node)
+                self._ask()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take(self, node: str, message: RecordsMessage) -> None:
+        pushed = not message.asked
+        if pushed and not self._buckets[node].pushed.take(len(message.records), time.monotonic()):
+            self._refuse("pushes too fast")  # nothing is lost: what was not taken is asked for later
+            return
+        after_ns = time.time_ns() - BODIES_KEPT_NS
+        received = self._replica.receive(node, message.records, asked=message.asked, bodies_after_ns=after_ns)
+        if received.accepted:
+            self._note_ends(received.accepted)
+            self._keep(received.accepted)
+            self._on_records(received.accepted)
+        for verdict in received.offences:
+            self._refuse(f"record: {verdict}")
+        if received.offences and Verdict.STRANGER not in received.offences:
+            problem = f"sent a bad record ({'; '.join(sorted(received.offences))})"
+            raise PeerError(f"peer {node}", problem, "check that node: it is broken or not what it says")
+        if message.asked or Verdict.GAP in received.others:
+            self._ask()
+
+    def _keep(self, records: Sequence[Record]) -> "asyncio.Future[None]":
+        """Hand records to the disk, and remember when they are there."""
+        rows = tuple(records)
+        stored = asyncio.wrap_future(self._store.submit(lambda store: store.add_records(rows)))
+        stored.add_done_callback(lambda done: self._kept(done, rows))
+        return stored
+
+    def _kept(self, done: "asyncio.Future[None]", rows: tuple[Record, ...]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self._replica.committed(rows)
+        else:
+            log.error("%d records could not be stored: %s", len(rows), error)
+
+    def _note_ends(self, records: Sequence[Record]) -> None:
+        for record in records:
+            end = epoch_end(record)
+            if end is not None:
+                stream = (record.node, end[0])
+                self._ends[stream] = max(end[1], self._ends.get(stream, 0))
+
+    def _learn(self, enrolled: Enrolled) -> None:
+        """Take a checked certificate into the roster, and pass it on where it is new."""
+        known = self._opened.certificates
+        if enrolled.fingerprint in known:
+            return
+        if not self._opened.roster.add(enrolled.node, enrolled.key):
+            self._refuse("too many nodes or keys of one node")
+            return
+        known[enrolled.fingerprint] = enrolled
+        row = (enrolled.fingerprint, enrolled.node, enrolled.der)
+        self._store.submit(lambda store: store.add_certificate(*row))
+        if self.hub is not None:
+            self.hub.broadcast(RosterMessage((enrolled.der,)))
+
+    def _send_news(self, node: str) -> None:
+        while news := self._replica.news_for(node, MAX_HEADS):
+            self._send(node, HeadsMessage(news))
+
+    def _ask(self) -> None:
+        for node, ranges in self._replica.requests(time.monotonic()).items():
+            self._send(node, WantMessage(ranges))
+
+    async def _answer(self, node: str, ranges: tuple[Range, ...]) -> None:
+        """Send what is held of the ranges, as much as fits one message; the peer asks for the rest."""
+        work = self._store.submit(lambda store: [record for r in ranges for record in store.records_in(r)])
+        try:
+            records = await asyncio.wrap_future(work)
+        except StoreError as error:
+            log.warning("could not answer %s: %s", node, error)
+            records = []
+        messages = pack_records(tuple(records), asked=True)
+        self._send(node, messages[0] if messages else RecordsMessage((), asked=True))
+
+    def _send(self, node: str, message: PeerMessage) -> None:
+        if self.hub is not None:
+            self.hub.send(node, message)
+
+    def _refuse(self, reason: str) -> None:
+        if self.hub is not None:
+            self.hub.refuse(reason)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,100 @@
+"""From good records to what they mean: picks, poses and air for the localiser, the rest for the pages."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from appliance.daemon.locating import Input
+from appliance.daemon.nodes import NodesBoard
+from appliance.ledger.limits import MAX_AHEAD_NS, MAX_PICK_AGE_NS
+from appliance.ledger.records import Record
+from appliance.model.instants import NS_PER_S, UtcNs
+from appliance.model.picks import Pick
+from appliance.wire.records import (
+    AirBody,
+    HealthBody,
+    NodeBody,
+    PickBody,
+    PoseBody,
+    Unread,
+    air_from_body,
+    decode_body,
+    pick_from_body,
+    pose_from_body,
+)
+
+log = logging.getLogger(__name__)
+
+LATE_AFTER_NS = 840 * NS_PER_S
+"""Fusion forgets picks after 900 s; what comes in later than this is located in a window of its own."""
+PLAUSIBLE_UTC_NS = UtcNs(1_735_689_600 * NS_PER_S)
+"""2025-01-01: a clock that says less has not been set since power-on and can't judge the age of anything."""
+
+
+class Intake:
+    """Reads records in any order; of poses, air, health and names only the newest of each node counts."""
+
+    def __init__(self, board: NodesBoard, put: Callable[[Sequence[Input]], None]) -> None:
+        """Hand inputs of the localiser to `put` and the rest to `board`."""
+        self._board = board
+        self._put = put
+        self._newest: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._newest_air: tuple[int, str] = (0, "")
+        self._unread: Counter[str] = Counter()
+        self._late: list[Pick] = []
+
+    @property
+    def unread(self) -> Counter[str]:
+        """Records that were kept but not used, counted by reason."""
+        return self._unread
+
+    def take_late(self) -> list[Pick]:
+        """Picks that came too late for the localiser's memory since the last call."""
+        late, self._late = self._late, []
+        return late
+
+    def read(self, records: Sequence[Record], now_ns: int) -> None:
+        """Take in records; `now_ns` is this node's UTC."""
+        inputs = [item for record in records if (item := self._input(record, now_ns)) is not None]
+        self._put(inputs)
+
+    def _input(self, record: Record, now_ns: int) -> Input | None:
+        body = decode_body(record)
+        if isinstance(body, Unread):
+            if body.reason not in self._unread:
+                log.warning("a record of %s is kept but not used: %s", record.node, body.reason)
+            self._unread[body.reason] += 1
+            return None
+        if isinstance(body, PickBody):
+            return self._pick(record, body, now_ns)
+        if isinstance(body, AirBody):
+            newest, self._newest_air = self._newest_air, max(self._newest_air, (record.time_ns, record.node))
+            return air_from_body(body) if self._newest_air != newest else None
+        if not self._is_newest(record):
+            return None
+        if isinstance(body, PoseBody):
+            pose = pose_from_body(body, record.node)
+            self._board.pose_of(record.node, pose)
+            return pose
+        if isinstance(body, NodeBody | HealthBody):
+            self._board.node_said(record.node, body)
+        return None
+
+    def _pick(self, record: Record, body: PickBody, now_ns: int) -> Pick | None:
+        age_ns = record.time_ns - body.time_ns
+        ahead_ns = record.time_ns - now_ns if now_ns > PLAUSIBLE_UTC_NS else 0
+        if not -MAX_AHEAD_NS <= age_ns <= MAX_PICK_AGE_NS or ahead_ns > MAX_AHEAD_NS:
+            self._unread["pick of a time that can't be"] += 1
+            return None
+        pick = pick_from_body(body, record.node)
+        if now_ns - pick.time_ns > LATE_AFTER_NS:
+            self._late.append(pick)
+            return None
+        return pick
+
+    def _is_newest(self, record: Record) -> bool:
+        key, order = (record.kind, record.node), (record.time_ns, record.epoch, record.seq)
+        if order <= self._newest.get(key, (0, 0, 0)):
+            return False
+        self._newest[key] = order
+        return True

@@ -1,0 +1,219 @@
+"""What this node knows of itself and of its peers right now, as the pages show it."""
+
+import collections
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from appliance.ledger.health import (
+    HealthBoard,
+    clock_check,
+    ears_check,
+    is_alive,
+    peers_check,
+    place_check,
+    storage_check,
+)
+from appliance.model.health import HealthCheck, HealthState
+from appliance.model.instants import NS_PER_S, UtcNs
+from appliance.model.picks import Rejection
+from appliance.model.space import NodePose
+from appliance.storage.status import NodeStatus, Status
+from appliance.wire.messages import LevelsMessage
+from appliance.wire.records import CheckBody, HealthBody, NodeBody, check_from_body, check_to_body
+
+MAX_REJECTIONS = 200
+"""The technician's list; a noisy street makes a few a second."""
+GRACE_S = 10.0
+"""After its start a node gives its peers so long before it calls them silent."""
+
+_SEVERITY = (HealthState.OK, HealthState.UNKNOWN, HealthState.DEGRADED, HealthState.FAILED)
+
+
+@dataclass(slots=True)
+class _Peer:
+    """What another node said of itself."""
+
+    about: NodeBody | None = None
+    pose: NodePose | None = None
+    checks: tuple[HealthCheck, ...] = ()
+    last_heard_ns: int = 0
+    alive: bool = False
+
+
+@dataclass(slots=True)
+class _Ears:
+    """What the listening process said last, and when (monotonic)."""
+
+    heard_s: float | None = None
+    levels: LevelsMessage | None = None
+    checks: dict[str, HealthCheck] = field(default_factory=dict)
+
+
+class NodesBoard:
+    """This node and its peers; times are given by the caller."""
+
+    def __init__(self, node: str, url: str | None, software: str, start_s: float) -> None:
+        """Begin with this node alone; `start_s` is the monotonic time now."""
+        self._node = node
+        self._url = url
+        self._software = software
+        self._start_s = start_s
+        self._pose: NodePose | None = None
+        self._ears = _Ears()
+        self._health = HealthBoard()
+        self._peers: dict[str, _Peer] = {}
+        self._rejections: collections.deque[Rejection] = collections.deque(maxlen=MAX_REJECTIONS)
+        self._shown: dict[str, object] = {}
+
+    def heard(self, levels: LevelsMessage, now_s: float) -> None:
+        """Take in what the ears heard."""
+        self._ears.heard_s = now_s
+        self._ears.levels = levels
+
+    def ears_said(self, checks: Sequence[CheckBody]) -> None:
+        """Take in what the listening process finds out about itself."""
+        self._ears.checks = {check.name: check_from_body(check) for check in checks}
+
+    def rejected(self, rejection: Rejection) -> None:
+        """Take in an onset that became no pick."""
+        self._rejections.appendleft(rejection)
+
+    def pose_of(self, node: str, pose: NodePose) -> None:
+        """Take in where a node stands."""
+        if node == self._node:
+            self._pose = pose
+        else:
+            self._peer(node).pose = pose
+
+    def node_said(self, node: str, body: NodeBody | HealthBody) -> None:
+        """Take in what a peer says of itself."""
+        if node == self._node:
+            return
+        if isinstance(body, NodeBody):
+            self._peer(node).about = body
+        else:
+            self._peer(node).checks = tuple(check_from_body(check) for check in body.checks)
+
+    def update(self, view: "View") -> bool:
+        """Judge everything anew; whether the state of one of this node's own checks changed."""
+        for node in view.members:
+            if node != self._node:
+                self._peer(node)
+        for node, peer in self._peers.items():
+            heard_s = view.peers.get(node)
+            peer.alive = is_alive(heard_s, view.now_s)
+            if heard_s is not None:
+                peer.last_heard_ns = view.now_ns - int((view.now_s - heard_s) * NS_PER_S)
+        changed = [self._health.put(check) for check in self._own_checks(view)]
+        return any(changed)
+
+    def health_body(self) -> HealthBody:
+        """This node's checks, for its peers."""
+        return HealthBody(tuple(check_to_body(check) for check in self._health.checks()))
+
+    def status(self, now_ns: int) -> Status:
+        """Everything, for the status file."""
+        nodes = [self._own_status(now_ns), *(self._peer_status(n, p) for n, p in sorted(self._peers.items()))]
+        rejections = [{"time_ns": r.time_ns, "stage": r.stage, "reason": r.reason} for r in self._rejections]
+        return Status(now_ns, nodes, rejections)
+
+    def changed_nodes(self, status: Status) -> list[str]:
+        """Nodes that differ from the last call in more than levels, numbers and times."""
+        shown = {node.id: _essence(node) for node in status.nodes}
+        changed = [node for node, essence in shown.items() if self._shown.get(node) != essence]
+        self._shown = shown
+        return changed
+
+    def _own_checks(self, view: "View") -> list[HealthCheck]:
+        since = UtcNs(view.now_ns)
+        levels = self._ears.levels
+        age_s = None if self._ears.heard_s is None else view.now_s - self._ears.heard_s
+        silent = [n for n, p in self._peers.items() if not p.alive] if view.now_s - self._start_s > GRACE_S else []
+        n_alive = sum(peer.alive for peer in self._peers.values())
+        checks = {
+            "ears": ears_check(age_s, [c.rms_dbfs for c in levels.channels] if levels else [], since),
+            "clock": clock_check(levels.clock_sigma_ns if levels else None, since),
+            "place": place_check(self._pose.sigma_m if self._pose else None, since),
+            "peers": peers_check(n_alive, silent, view.refused, since),
+            "storage": storage_check(view.storage_problem, view.storage_remedy, since),
+        }
+        for name, check in (*self._ears.checks.items(), *((c.name, c) for c in view.checks)):
+            own = checks.get(name)
+            if own is None or _SEVERITY.index(check.state) >= _SEVERITY.index(own.state):
+                checks[name] = check
+        return list(checks.values())
+
+    def _peer(self, node: str) -> _Peer:
+        return self._peers.setdefault(node, _Peer())
+
+    def _own_status(self, now_ns: int) -> NodeStatus:
+        levels = self._ears.levels
+        return NodeStatus(
+            id=self._node,
+            is_self=True,
+            url=self._url,
+            software=self._software,
+            alive=True,
+            last_heard_ns=now_ns,
+            health=[_plain(check) for check in self._health.checks()],
+            levels=[msgspec.structs.asdict(channel) for channel in levels.channels] if levels else [],
+            **_place(self._pose),
+        )
+
+    def _peer_status(self, node: str, peer: _Peer) -> NodeStatus:
+        return NodeStatus(
+            id=node,
+            is_self=False,
+            url=peer.about.url or None if peer.about else None,
+            software=peer.about.software if peer.about else None,
+            alive=peer.alive,
+            last_heard_ns=peer.last_heard_ns,
+            health=[_plain(check) for check in peer.checks],
+            **_place(peer.pose),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the rest of the process knows at one moment, for `NodesBoard.update`.
+
+    peers:   linked nodes and when each was last heard, monotonic
+    members: nodes of the site ever met
+    refused: what was refused, by reason
+    checks:  checks made elsewhere in the process
+    """
+
+    now_ns: int
+    now_s: float
+    peers: Mapping[str, float]
+    members: Sequence[str]
+    refused: Mapping[str, int]
+    storage_problem: str | None
+    storage_remedy: str
+    checks: Sequence[HealthCheck]
+
+
+def _place(pose: NodePose | None) -> dict[str, Any]:
+    if pose is None:
+        return dict.fromkeys(("lat", "lon", "alt_m", "position_sigma_m", "heading_deg"))
+    place = pose.position
+    return {
+        "lat": place.lat_deg,
+        "lon": place.lon_deg,
+        "alt_m": place.alt_m,
+        "position_sigma_m": pose.sigma_m,
+        "heading_deg": pose.heading_deg,
+    }
+
+
+def _plain(check: HealthCheck) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(check)
+    return plain
+
+
+def _essence(node: NodeStatus) -> object:
+    states = tuple((check["name"], check["state"]) for check in node.health)
+    return (node.alive, node.url, node.lat, node.lon, node.heading_deg, states)
