@@ -45,14 +45,15 @@ def events() -> Response:
         site.hub.unsubscribe(subscription)
         raise
     _drop_when_stalled()
-    response = Response(_stream(site, subscription, sse.opening(here), missed), mimetype="text/event-stream")
+    response = Response(stream(site, subscription, sse.opening(here), missed), mimetype="text/event-stream")
     # Not in the generator: one that was never begun never ends.
     response.call_on_close(lambda: site.hub.unsubscribe(subscription))
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _stream(site: Site, subscription: Subscription, opening: bytes, missed: Sequence[Event]) -> Iterator[bytes]:
+def stream(site: Site, subscription: Subscription, opening: bytes, missed: Sequence[Event]) -> Iterator[bytes]:
+    """What one client is sent: `opening`, what it `missed`, then what the hub hands out, until the hub ends it."""
     yield opening + _heartbeat(site)
     show = presenter(site.reader, site.texts)
     # The hub has been filling the queue since before `missed` was read, so the two may overlap.

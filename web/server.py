@@ -1,6 +1,7 @@
 """Serves the application with gunicorn, in this process and one worker, a thread for each open stream."""
 
 import json
+import logging
 import os
 import socket
 import sys
@@ -13,6 +14,8 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from appliance.errors import InputError
 from web.site import site_of
+
+log = logging.getLogger(__name__)
 
 SPARE_THREADS = 20
 """Beside one thread for each stream: pages and the API stay quick while every stream is open."""
@@ -41,6 +44,14 @@ class StreamWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         """Stop taking requests and end the open streams."""
         super().handle_exit(sig, frame)
         self.method_queue.defer(site_of(self.wsgi).hub.close)
+
+    def handle_request(self, req: object, conn: object) -> bool:
+        """Answer one request; a client that stalled until the kernel cut it is no fault worth a traceback."""
+        try:
+            return bool(super().handle_request(req, conn))
+        except TimeoutError:
+            log.info("a client took nothing for too long and was cut")
+            return False
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types

@@ -32,10 +32,13 @@ def test_every_client_gets_each_event_once(hub, store, fakes):
 
 
 def test_what_happens_between_joining_and_the_first_look_is_not_lost(hub, store, fakes):
-    client = hub.subscribe()
     store.put_incident(fakes.incident(1))
+    client = hub.subscribe()
+    cursor = store.put_incident(fakes.incident(2))
     hub.look(0.0)
-    assert "event: incident" in text(client)
+    stream = text(client)
+    assert stream.count("event: incident") == 1
+    assert f"id: {cursor}" in stream
 
 
 def test_what_happened_while_nobody_listened_is_left_to_the_clients_own_cursor(hub, store, fakes):

@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from web import live
+from web.site import site_of
+
 
 class Stream:
     """A client of server-sent events that keeps what it read."""
@@ -77,6 +80,21 @@ def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(serve, c
     assert [stream.event("incident")[0] for _ in ids] == ids
     last = store.put_incident(fakes.incident(5))
     assert stream.event("incident")[0] == last
+
+
+def test_what_was_both_missed_and_handed_out_meanwhile_is_sent_once(client, store, fakes):
+    site = site_of(client.application)
+    seen = store.put_incident(fakes.incident(1))
+    subscription = site.hub.subscribe()
+    ids = [store.put_incident(fakes.incident(2))]
+    site.hub.look(0.0)
+    sent = live.stream(site, subscription, b"", store.events_after(seen))
+    text = next(sent) + next(sent)
+    ids.append(store.put_incident(fakes.incident(3)))
+    site.hub.look(0.0)
+    text += next(sent)
+    assert [line[4:] for line in text.decode().splitlines() if line.startswith("id: ")] == ids
+    site.hub.unsubscribe(subscription)
 
 
 def test_the_header_of_a_reconnecting_browser_wins_over_its_first_address(serve, connect, store, fakes):
