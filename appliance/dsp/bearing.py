@@ -50,6 +50,7 @@ class Bearing:
 
     azimuth_rad:    clockwise from the array's +y axis, seen from above
     slowness_spm:   seconds per metre, shape (3,), along the wave's travel; z is zero for flat arrays
+    covariance:     of the slowness, shape (3, 3), (s/m)^2
     coherence:      share of the signal's power that this one plane wave explains
     elevation_rad:  above the array's horizontal, None for flat arrays
     """
@@ -57,6 +58,7 @@ class Bearing:
     azimuth_rad: float
     sigma_rad: float
     slowness_spm: NDArray[np.float64]
+    covariance: NDArray[np.float64]
     coherence: float
     elevation_rad: float | None = None
     elevation_sigma_rad: float | None = None
@@ -86,8 +88,13 @@ class BearingScan:
         delays_s = self._slownesses @ centred.T
         self._steering = np.exp(1j * delays_s[:, :, np.newaxis] * self._wide.omega).astype(np.complex64)
 
-    def find(self, samples: NDArray[np.float64], front: int, channels: NDArray[np.intp]) -> Bearing | NoBearing:
-        """The bearing of the front near `samples[:, front]`; samples of shape (channels, n), from `channels` only."""
+    def find(
+        self, samples: NDArray[np.float64], front: int, heard_by: int, channels: NDArray[np.intp]
+    ) -> Bearing | NoBearing:
+        """The bearing of the front that channel `heard_by` heard at sample `front`, from `channels` only.
+
+        `samples` has the shape (channels, n).
+        """
         positions = self.positions_m[channels] - self.positions_m[channels].mean(axis=0)
         n_dims = min(self._n_dims, _observable_dimensions(positions))
         if n_dims < 2:
@@ -100,7 +107,8 @@ class BearingScan:
         slowness, likelihood = _climb(wave, self._slownesses[int(np.argmax(likelihoods)), :n_dims])
         # Once more, with a window that moves along with the wave: it can be short without cutting the wave differently
         # at each microphone.
-        shifts = np.round(positions[:, :n_dims] @ slowness * self._rate_hz).astype(np.intp)
+        delays_s = positions[:, :n_dims] @ slowness
+        shifts = np.round((delays_s - delays_s[channels == heard_by]) * self._rate_hz).astype(np.intp)
         narrow = self._narrow.spectra(samples[channels], front + shifts)
         if narrow is not None:
             wave = _Wavefield.of(self._narrow, *narrow, positions[:, :n_dims])
@@ -330,13 +338,16 @@ def _bearing(
         return NoBearing("several directions fit equally well")
     full = np.zeros(3)
     full[: slowness.size] = slowness
+    spread = np.zeros((3, 3))
+    spread[: slowness.size, : slowness.size] = covariance
     if slowness.size < 3:
-        return Bearing(azimuth, math.sqrt(variance), full, coherence)
+        return Bearing(azimuth, math.sqrt(variance), full, spread, coherence)
     norm = float(np.linalg.norm(slowness))
     up = np.array([0.0, 0.0, 1.0]) - slowness * slowness[2] / norm**2
     slope = up / max(flat, 1e-9)
     elevation_sigma = math.sqrt(float(slope @ covariance @ slope))
-    return Bearing(azimuth, math.sqrt(variance), full, coherence, math.asin(-slowness[2] / norm), elevation_sigma)
+    elevation = math.asin(-slowness[2] / norm)
+    return Bearing(azimuth, math.sqrt(variance), full, spread, coherence, elevation, elevation_sigma)
 
 
 def _far_hills(azimuth: float, sigma: float, relative: NDArray[np.float64], scanned: NDArray[np.float64]) -> float:

@@ -9,7 +9,7 @@ from scipy.special import gammaincinv
 QUANTISATION_FLOOR = (2.0**-16) ** 2
 """Mean square below which a cell holds nothing: an eighth of the rounding noise of 16 bits that falls into the band."""
 LOWER_QUANTILE = 0.5
-UPPER_QUANTILE = 0.9
+UPPER_QUANTILE = 0.98
 SURE_CELLS = 150
 """From this many cells on the quantiles are good to a few per cent."""
 SHAPES = np.geomspace(0.05, 200.0, 120)
@@ -19,7 +19,7 @@ class NoiseFloor:
     """Quantiles of the latest cell energies and the tail threshold that goes with them.
 
     Order statistics are blind to a few loud cells among the many, so pulses don't raise the floor that they are
-    measured against. The tail is the higher of a gamma and a Weibull tail through the median and the 90 % quantile:
+    measured against. The tail is the higher of a gamma and a Weibull tail through the median and the 98 % quantile:
     the gamma holds for steady noise, the Weibull for noise that itself comes in bursts.
     """
 

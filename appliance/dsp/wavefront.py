@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.dsp.arrival import Arrival, align, first_arrival
+from appliance.dsp.arrival import align, first_arrival
 from appliance.dsp.bearing import SOUND_SPEED_MPS, Bearing, BearingScan, NoBearing
 
 BEFORE_S = 0.08
@@ -38,18 +38,18 @@ def measure_wavefront(
     heights = np.abs(samples[working] - samples[working].mean(axis=1, keepdims=True)).max(axis=1)
     channel = int(working[np.argmax(heights)])
     arrival = first_arrival(samples[channel], sample_rate_hz, trigger)
-    bearing = scan.find(samples, round(arrival.sample), working)
+    bearing = scan.find(samples, round(arrival.sample), channel, working)
     if isinstance(bearing, NoBearing):
         # Without a direction the wave may have reached this microphone before or after the array's origin.
         offset_s = float(np.linalg.norm(scan.positions_m[channel])) / SOUND_SPEED_MPS / math.sqrt(2.0)
         sigma = math.hypot(arrival.sigma_samples, offset_s * sample_rate_hz)
         return Wavefront(arrival.sample, sigma, channel, bearing)
-    together = _together(samples[working], sample_rate_hz, trigger, scan.positions_m[working] @ bearing.slowness_spm)
-    return Wavefront(together.sample, together.sigma_samples, channel, bearing)
-
-
-def _together(
-    samples: NDArray[np.float64], sample_rate_hz: float, trigger: int, delays_s: NDArray[np.float64]
-) -> Arrival:
-    """The first arrival in the mean of all channels, each moved to the array's origin."""
-    return first_arrival(align(samples, sample_rate_hz, delays_s), sample_rate_hz, trigger)
+    delays_s = scan.positions_m[working] @ bearing.slowness_spm
+    beam = align(samples[working], sample_rate_hz, delays_s)
+    at_channel_s = float(scan.positions_m[channel] @ bearing.slowness_spm)
+    at_origin = first_arrival(beam, sample_rate_hz, round(arrival.sample - at_channel_s * sample_rate_hz))
+    # The array knows best when the wave passed its middle; from there to the origin the direction's error counts.
+    middle_m = scan.positions_m[working].mean(axis=0)
+    way_s = math.sqrt(float(middle_m @ bearing.covariance @ middle_m))
+    sigma = math.hypot(at_origin.sigma_samples, way_s * sample_rate_hz)
+    return Wavefront(at_origin.sample, sigma, channel, bearing)

@@ -24,8 +24,8 @@ SHORT_HISTORY_DB = 6.0
 class GateSettings:
     """What can be tuned, with the reason for each default.
 
-    false_alarm_probability: per cell of 1 ms; 1e-7 is 0.4 an hour where the noise is steady
-    floor_s:            seconds of noise that the floor rests on: enough for its 90 % quantile, few enough for a gust
+    false_alarm_probability: per cell of 1 ms; leaves one an hour in pink noise, whose tail is heavier than the fit's
+    floor_s:            seconds of noise that the floor rests on: enough for its 98 % quantile, few enough for a gust
     freeze_s:           the floor learns nothing for so long after an onset, or rapid fire would raise its own threshold
     max_freeze_s:       but never longer than this in all, or rain that begins would trip for ever
     history_s:          what prominence is measured against
@@ -37,8 +37,8 @@ class GateSettings:
     merge_s:            rises closer than this are one front that is still growing
     """
 
-    false_alarm_probability: float = 1e-7
-    floor_s: float = 3.0
+    false_alarm_probability: float = 5e-9
+    floor_s: float = 4.0
     freeze_s: float = 5.0
     max_freeze_s: float = 20.0
     history_s: float = 0.3
