@@ -34,7 +34,7 @@ class Weapon:
     peak_dbspl:     of the muzzle blast, 1 m in front of the muzzle
     positive_s:     length of the positive phase there
     front_back_db:  how much weaker the blast is straight behind
-    bullet_mps:     speed of the bullet; below the speed of sound there is no shock wave
+    bullet_mps:     mean speed of the bullet over the first 200 m; below the speed of sound there is no shock wave
     """
 
     name: str
@@ -47,7 +47,7 @@ class Weapon:
 
 
 _ARMS = (
-    Weapon("9mm pistol", 160.0, 0.28e-3, 12.0, 360.0, 9.0e-3, 15e-3),
+    Weapon("9mm pistol", 160.0, 0.28e-3, 12.0, 330.0, 9.0e-3, 15e-3),
     Weapon("45 pistol", 158.0, 0.35e-3, 11.0, 255.0, 11.5e-3, 17e-3),
     Weapon("22 pistol", 152.0, 0.20e-3, 10.0, 310.0, 5.7e-3, 11e-3),
     Weapon("38 revolver", 157.0, 0.32e-3, 10.0, 270.0, 9.1e-3, 16e-3),

@@ -91,12 +91,10 @@ def _blocks(houses_m: Floats, from_m: Floats, to_m: Floats) -> NDArray[np.bool_]
 
 
 def _house_detour_m(house_m: Floats, source_m: Floats, array_m: Floats) -> float:
-    """The least of the ways over the roof and around either side of one house, each by its worst edge."""
+    """The least of the ways over the roof of one house and around either side of it (by that side's worst corner)."""
     straight_m = float(np.linalg.norm(array_m - source_m))
-    enter, leave = (float(v[0, 0]) for v in _crossings(house_m[None], source_m[None], array_m[None]))
     step_m = array_m - source_m
-    roof = [source_m + step_m * share for share in (enter, leave)]
-    ways = [_longest_m([np.array([p[0], p[1], max(house_m[4], p[2])]) for p in roof], source_m, array_m)]
+    ways_m = [straight_m + _roofs_detour_m(house_m[None], source_m, array_m)]
     west, south, east, north = house_m[:4]
     corners = np.array([(west, south), (east, south), (east, north), (west, north)])
     side = step_m[0] * (corners[:, 1] - source_m[1]) - step_m[1] * (corners[:, 0] - source_m[0])
@@ -105,8 +103,8 @@ def _house_detour_m(house_m: Floats, source_m: Floats, array_m: Floats) -> float
         shares = np.clip((corners[one_side] - source_m[:2]) @ step_m[:2] / squared, 0.0, 1.0)
         points = [np.array([*c, source_m[2] + step_m[2] * s]) for c, s in zip(corners[one_side], shares, strict=True)]
         if points:
-            ways.append(_longest_m(points, source_m, array_m))
-    return max(min(ways) - straight_m, 0.0)
+            ways_m.append(_longest_m(points, source_m, array_m))
+    return max(min(ways_m) - straight_m, 0.0)
 
 
 def _roofs_detour_m(houses_m: Floats, source_m: Floats, array_m: Floats) -> float:
