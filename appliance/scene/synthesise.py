@@ -16,13 +16,12 @@ from appliance.model.air import Air
 from appliance.model.audio import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from appliance.model.instants import NS_PER_S, UtcNs
 from appliance.physics.blasts import WEAPONS
-from appliance.physics.geodesy import LocalFrame
 from appliance.scene.emissions import DISTURBANCES, Emission, Volley, disturbance, shots, street_place
 from appliance.scene.neighbourhood import RING_OF_FOUR, SINGLE_MICROPHONE, NetSettings, make_net, reach_of
 from appliance.scene.reader import MAX_DURATION_S
 from appliance.scene.rendering import Renderer
 from appliance.scene.simulation import SimulatedWorld, WorldSettings, truth_of
-from appliance.scene.town import ORIGIN, Town
+from appliance.scene.town import Town, degrees_of
 from appliance.scene.world import INT16_FULL_SCALE
 from appliance.wire.scenes import Scene, SceneNode, encode_scene
 from appliance.wire.truth import encode_truth
@@ -88,7 +87,7 @@ def simulate_scene(spec: SceneSpec, folder: Path, progress: Callable[[float], No
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_sound(spec, world, folder, progress)
-        (folder / "truth.json").write_bytes(encode_truth(truth_of(emissions, spec.start_ns, _degrees)))
+        (folder / "truth.json").write_bytes(encode_truth(truth_of(emissions, spec.start_ns, degrees_of)))
         (folder / "scene.json").write_bytes(encode_scene(scene))
     except (OSError, soundfile.SoundFileError) as error:
         words = getattr(error, "strerror", None) or str(error)
@@ -162,8 +161,3 @@ def _write_sound(spec: SceneSpec, world: SimulatedWorld, folder: Path, progress:
     finally:
         for file in files.values():
             file.close()
-
-
-def _degrees(place_m: tuple[float, float, float]) -> tuple[float, float, float]:
-    place = LocalFrame(ORIGIN).to_geodetic(*place_m)
-    return place.lat_deg, place.lon_deg, place.alt_m

@@ -115,6 +115,12 @@ def town_geojson(town: Town) -> dict[str, object]:
     return {"type": "FeatureCollection", "features": features}
 
 
+def degrees_of(place_m: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Latitude and longitude in degrees and altitude in metres of a place in ENU around `ORIGIN`."""
+    place = LocalFrame(ORIGIN).to_geodetic(*place_m)
+    return place.lat_deg, place.lon_deg, place.alt_m
+
+
 def _turn(points_m: Floats, angle_rad: float) -> Floats:
     """Turn about the vertical, clockwise seen from above."""
     cos, sin = math.cos(angle_rad), math.sin(angle_rad)
