@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from appliance.errors import InputError
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Node and site names go into file names, mDNS names and certificates, so they are plain and short."""
 
 Section = TypeVar("Section", bound=msgspec.Struct)
@@ -64,6 +64,28 @@ class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True):
     gpsd_port: Annotated[int, Meta(ge=1, le=65_535, description="port of gpsd on this machine")] = 2947
 
 
+class ClockSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The system clock, as far as its keeper knows it."""
+
+    sigma_us: Annotated[
+        float,
+        Meta(gt=0, le=1e9, description="1-sigma error of the system clock, microseconds; about 10 with GPS and PPS"),
+    ] = 20_000.0
+
+
+class AirSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The air around the node, where somebody measured it."""
+
+    temperature_c: Annotated[
+        Annotated[float, Meta(ge=-60, le=60)] | None,
+        Meta(description="temperature, degrees Celsius; absent: not known"),
+    ] = None
+    temperature_sigma_c: Annotated[float, Meta(gt=0, le=30, description="its 1-sigma error")] = 2.0
+    wind_east_mps: Annotated[float, Meta(ge=-60, le=60, description="wind towards the east, m/s")] = 0.0
+    wind_north_mps: Annotated[float, Meta(ge=-60, le=60, description="wind towards the north, m/s")] = 0.0
+    wind_sigma_mps: Annotated[float, Meta(ge=0, le=60, description="1-sigma error of each component, m/s")] = 3.0
+
+
 class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the node meets its peers."""
 
@@ -90,6 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node: NodeSettings = NodeSettings()
     ears: EarsSettings = EarsSettings()
     place: PlaceSettings = PlaceSettings()
+    clock: ClockSettings = ClockSettings()
+    air: AirSettings = AirSettings()
     mesh: MeshSettings = MeshSettings()
     web: WebSettings = WebSettings()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import subprocess
 import threading
@@ -22,11 +23,12 @@ RESTART_WINDOW_S = 600.0
 
 @dataclass(slots=True)
 class Child:
-    """One process: its name for people, its command line, and the file that takes what it prints."""
+    """One process: name for people, command line, file for what it prints, and additions to the environment."""
 
     name: str
     command: Sequence[str]
     log_file: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     restarts_s: list[float] = field(default_factory=list)
     given_up: bool = False
@@ -35,10 +37,9 @@ class Child:
 class Supervisor:
     """Starts children, restarts those that die, and stops them all. Used from one thread."""
 
-    def __init__(self, children: Sequence[Child], environment: Mapping[str, str] | None = None) -> None:
-        """Take the children in the order in which they start; `environment` replaces the inherited one."""
+    def __init__(self, children: Sequence[Child]) -> None:
+        """Take the children in the order in which they start."""
         self._children = list(children)
-        self._environment = None if environment is None else dict(environment)
 
     def start(self) -> None:
         """Start every child."""
@@ -49,7 +50,11 @@ class Supervisor:
         child.log_file.parent.mkdir(parents=True, exist_ok=True)
         with child.log_file.open("ab") as sink:
             child.process = subprocess.Popen(
-                child.command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self._environment
+                child.command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                env={**os.environ, **child.environment},
             )
 
     def check(self, now_s: float) -> None:

@@ -11,7 +11,9 @@ def test_an_empty_file_gives_the_defaults():
 
 
 def test_the_described_settings_read_back_as_themselves():
-    settings = parse_settings(b'[node]\nid = "roof-3"\n[ears]\nsensitivity_dbspl = 121.5\n', "earshot.toml")
+    settings = parse_settings(
+        b'[node]\nid = "roof-3"\n[ears]\nsensitivity_dbspl = 121.5\n[air]\ntemperature_c = -3\n', "earshot.toml"
+    )
     assert parse_settings(describe(settings).encode(), "again") == settings
 
 
@@ -38,6 +40,7 @@ def test_a_file_from_windows_is_read():
         ("[ears]\nmicrophones_m = [[0.0, inf, 0.0]]", ["ears.microphones_m", "inf"]),
         ("[ears]\nmicrophones_m = []", ["ears.microphones_m"]),
         ("[ears]\nsource = 'ear'", ["ears.source", "ear"]),
+        ("[air]\ntemperature_c = 99.0", ["air.temperature_c", "99.0", "60"]),
         ("[web]\nport = 70000", ["web.port", "70000"]),
         ("[web", ["is not TOML"]),
         ("\xff", ["earshot.toml"]),

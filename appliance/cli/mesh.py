@@ -1,0 +1,24 @@
+"""`earshot mesh`: the process that keeps the log, meets the peers and locates."""
+
+import argparse
+
+from appliance.cli.main import STATUS_OK
+from appliance.cli.state import add_state_argument, open_folder
+from appliance.daemon.logs import set_up_logging
+from appliance.daemon.mesh import run_mesh
+from appliance.daemon.mesh_setup import mesh_setup
+from appliance.daemon.notify import Notifier
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_state_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the mesh process until told to stop."""
+    folder, settings = open_folder(arguments)
+    set_up_logging()
+    notifier = Notifier()
+    run_mesh(mesh_setup(settings, folder), lambda _port: notifier.ready())
+    return STATUS_OK

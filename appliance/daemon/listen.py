@@ -1,0 +1,193 @@
+"""The process that hears: sound in, picks, levels and rejections out to mesh. It opens no network socket."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance import __version__
+from appliance.classify import load_classifier
+from appliance.config import Settings
+from appliance.config.folder import NodeFolder
+from appliance.devices.clock import read_utc_mapping, utc_now_ns
+from appliance.devices.disabled import DisabledMicrophones
+from appliance.devices.microphones import AlsaMicrophones, ArraySettings
+from appliance.errors import DeviceError, ModelError
+from appliance.mesh.listener import ListenClient
+from appliance.model.audio import ArrayGeometry, AudioBlock
+from appliance.model.classes import Classifier
+from appliance.model.health import HealthCheck, HealthState
+from appliance.model.instants import NS_PER_US
+from appliance.pipeline.detector import Detector, DetectorOutput
+from appliance.ports import AudioSource
+from appliance.scene.stream import StreamSource
+from appliance.timing.utc import UtcMapping
+
+log = logging.getLogger(__name__)
+
+READ_TIMEOUT_S = 0.5
+"""How long one read may wait: the process answers a stop, and the watchdog hears of silence, within this."""
+SILENT_AFTER_S = 2.0
+"""A device that gives nothing for so long has stopped; shorter gaps are a busy machine."""
+LEVELS_INTERVAL_S = 0.2
+"""Five times a second is lively enough for a meter."""
+HEALTH_INTERVAL_S = 5.0
+RETRY_PAUSE_S = 0.5
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Levels of several blocks as one: the loudest rms and peak, and all clipped samples."""
+
+    channels: list[tuple[float, float, int]] = field(default_factory=list)
+
+    def add(self, levels: Sequence[tuple[float, float, int]]) -> None:
+        if len(self.channels) != len(levels):
+            self.channels = list(levels)
+            return
+        pairs = zip(self.channels, levels, strict=True)
+        self.channels = [(max(a[0], b[0]), max(a[1], b[1]), a[2] + b[2]) for a, b in pairs]
+
+    def take(self) -> list[tuple[float, float, int]]:
+        taken, self.channels = self.channels, []
+        return taken
+
+
+class Listener:
+    """Reads one array and tells mesh what it heard, in the thread that calls `run`."""
+
+    def __init__(self, settings: Settings, folder: NodeFolder, alive: Callable[[], None]) -> None:
+        """Put the process together; `alive` is called whenever sound or a known fault shows that the loop runs."""
+        self._settings = settings
+        self._alive = alive
+        self._client = ListenClient(folder.listen_socket, f"earshot {__version__}")
+        self._classifier, self._classifier_check = _load_classifier(settings)
+        self._folder = folder
+        self._source: AudioSource | None = None
+        self._detector: Detector | None = None
+        self._meter = _Meter()
+        self._fault: str | None = None
+        self._fault_since_ns = utc_now_ns()
+        self._heard_s = time.monotonic()
+        self._levels_due_s = 0.0
+        self._health_due_s = 0.0
+
+    def run(self, stopped: threading.Event) -> None:
+        """Hear until `stopped` is set."""
+        try:
+            while not stopped.is_set():
+                self._step(stopped)
+        finally:
+            if self._source is not None:
+                self._source.close()
+            self._client.close()
+
+    def _step(self, stopped: threading.Event) -> None:
+        try:
+            if self._source is None:
+                self._source = make_source(self._settings, self._folder, self._utc_mapping)
+                self._detector = self._new_detector(self._source.geometry)
+            block = self._source.read(READ_TIMEOUT_S)
+            if block is not None:
+                self._heard_s = time.monotonic()
+                self._set_fault(None)
+                self._hear(block)
+            elif time.monotonic() - self._heard_s > SILENT_AFTER_S:
+                self._set_fault(f"no sound for {SILENT_AFTER_S:g} s")
+        except DeviceError as error:
+            self._set_fault(str(error))
+            stopped.wait(RETRY_PAUSE_S)
+        self._alive()
+        self._tell_health(time.monotonic())
+
+    def _hear(self, block: AudioBlock) -> None:
+        assert self._detector is not None  # noqa: S101 - it was made together with the source of the block
+        output = self._detector.feed(block)
+        self._hand_over(output)
+        self._meter.add([(level.rms_dbfs, level.peak_dbfs, level.n_clipped_samples) for level in output.levels])
+        now_s = time.monotonic()
+        if now_s >= self._levels_due_s:
+            self._levels_due_s = now_s + LEVELS_INTERVAL_S
+            end_ns = block.start_ns + round(block.n_samples / block.sample_rate_hz * 1e9)
+            self._client.send_levels(end_ns, block.sigma_ns, self._meter.take())
+
+    def _hand_over(self, output: DetectorOutput) -> None:
+        for pick in output.picks:
+            self._client.send_pick(pick)
+        for rejection in output.rejections:
+            self._client.send_rejection(rejection)
+
+    def _new_detector(self, geometry: ArrayGeometry) -> Detector:
+        place = self._settings.place
+        return Detector(
+            self._settings.node.id,
+            geometry,
+            heading_deg=place.heading_deg,
+            heading_sigma_deg=place.heading_sigma_deg,
+            sensitivity_dbspl=self._settings.ears.sensitivity_dbspl,
+            classifier=self._classifier,
+        )
+
+    def _utc_mapping(self) -> UtcMapping:
+        return self._client.clock or read_utc_mapping(round(self._settings.clock.sigma_us * NS_PER_US))
+
+    def _set_fault(self, fault: str | None) -> None:
+        """Remember and log a fault once when it begins and once when it ends."""
+        if (fault is None) == (self._fault is None):
+            return
+        if fault is None:
+            log.info("the microphones are back")
+        else:
+            log.error("%s", fault)
+        self._fault = fault
+        self._fault_since_ns = utc_now_ns()
+        self._health_due_s = 0.0
+
+    def _tell_health(self, now_s: float) -> None:
+        if now_s < self._health_due_s:
+            return
+        self._health_due_s = now_s + HEALTH_INTERVAL_S
+        self._client.send_health([self._microphones_check(), self._classifier_check])
+
+    def _microphones_check(self) -> HealthCheck:
+        source = self._source
+        if self._fault is not None or source is None:
+            return HealthCheck(
+                "microphones", HealthState.FAILED, self._fault or "not open yet", None, "", self._fault_since_ns,
+                "check that the array is plugged in and that its ALSA name is the one in earshot.toml",
+            )  # fmt: skip
+        words = f"{source.geometry.n_channels} channels at {source.sample_rate_hz / 1_000:g} kHz"
+        return HealthCheck(
+            "microphones",
+            HealthState.OK,
+            words,
+            float(source.geometry.n_channels),
+            "channels",
+            self._fault_since_ns,
+            "",
+        )
+
+
+def make_source(settings: Settings, folder: NodeFolder, utc_mapping: Callable[[], UtcMapping]) -> AudioSource:
+    """The source of sound that the settings name."""
+    ears = settings.ears
+    geometry = ArrayGeometry(ears.microphones_m)
+    if ears.source == "stream":
+        return StreamSource(folder.ears_socket)
+    if ears.source == "disabled":
+        return DisabledMicrophones(geometry, float(ears.sample_rate_hz))
+    return AlsaMicrophones(ArraySettings(ears.device, geometry, ears.sample_rate_hz), utc_mapping)
+
+
+def _load_classifier(settings: Settings) -> tuple[Classifier | None, HealthCheck]:
+    """The classifier, or none with a check that says so: a node without one still hears and locates."""
+    now_ns = utc_now_ns()
+    path = settings.ears.classifier
+    try:
+        classifier = load_classifier(None if path is None else Path(path))
+    except ModelError as error:
+        log.error("%s", error)  # noqa: TRY400 - the one line says it all
+        return None, HealthCheck("classifier", HealthState.FAILED, error.problem, None, "", now_ns, error.remedy)
+    return classifier, HealthCheck("classifier", HealthState.OK, "loaded", None, "", now_ns, "")
