@@ -1,0 +1,66 @@
+import pytest
+
+from appliance.ledger.health import (
+    HealthBoard,
+    clock_check,
+    ears_check,
+    is_alive,
+    peers_check,
+    place_check,
+    storage_check,
+)
+from appliance.model.health import HealthState
+
+
+def test_a_peer_is_dead_after_four_seconds_of_silence_and_unknown_ones_are_not_alive():
+    assert is_alive(100.0, 103.9)
+    assert not is_alive(100.0, 104.0)
+    assert not is_alive(None, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("check", "state"),
+    [
+        (ears_check(None, [], 1), HealthState.UNKNOWN),
+        (ears_check(0.1, [-60.0, -61.0], 1), HealthState.OK),
+        (ears_check(2.5, [-60.0], 1), HealthState.FAILED),
+        (ears_check(0.1, [-60.0, -140.0], 1), HealthState.DEGRADED),
+        (clock_check(None, 1), HealthState.UNKNOWN),
+        (clock_check(1_000, 1), HealthState.OK),
+        (clock_check(2_000_000, 1), HealthState.DEGRADED),
+        (clock_check(5_000_001, 1), HealthState.FAILED),
+        (place_check(None, 1), HealthState.UNKNOWN),
+        (place_check(1.0, 1), HealthState.OK),
+        (peers_check(4, [], {}, 1), HealthState.OK),
+        (peers_check(0, [], {}, 1), HealthState.DEGRADED),
+        (peers_check(3, ["n5"], {}, 1), HealthState.DEGRADED),
+        (peers_check(0, ["n5"], {}, 1), HealthState.FAILED),
+        (storage_check(None, "", 1), HealthState.OK),
+        (storage_check("disk full", "make room", 1), HealthState.FAILED),
+    ],
+)
+def test_each_rule_gives_its_state_and_a_remedy_unless_all_is_well(check, state):
+    assert check.state is state
+    assert check.words
+    assert (check.remedy == "") == (state is HealthState.OK)
+
+
+def test_silent_channels_and_nodes_are_named():
+    assert "2" in ears_check(0.1, [-60.0, -140.0], 1).words
+    assert "n5" in peers_check(3, ["n5"], {}, 1).words
+
+
+def test_what_was_refused_is_shown_with_its_count():
+    check = peers_check(3, [], {"signature does not fit": 7}, 1)
+    assert "7 refused: signature does not fit" in check.words
+    assert check.state is HealthState.OK, "good peers are not affected"
+
+
+def test_since_counts_from_the_change_of_state():
+    board = HealthBoard()
+    assert board.put(clock_check(1_000, 10))
+    assert not board.put(clock_check(2_000, 20))
+    assert board.checks()[0].since_ns == 10
+    assert board.checks()[0].number == pytest.approx(0.002)
+    assert board.put(clock_check(6_000_000, 30))
+    assert board.checks()[0].since_ns == 30
