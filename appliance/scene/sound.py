@@ -15,8 +15,7 @@ MAX_SOUND_S = 3_600.0
 """An hour; the first channel of it fits into memory at any rate."""
 BLOCK_S = 0.1
 LEAD_IN_S = 1.0
-_FRAME_S = 0.02
-_QUIET_SHARE = 0.1
+MOMENT_S = 0.2
 _SILENCE = 1e-5
 """-100 dBFS, the noise of a good microphone in a quiet room; digital silence would make any sound an onset."""
 
@@ -52,18 +51,31 @@ def sound_blocks(samples: NDArray[np.float32], rate_hz: int) -> Iterator[AudioBl
     """`samples` as blocks of one channel whose time 0 is the first sample, after `LEAD_IN_S` of background.
 
     A clip often begins with the bang itself, while a node has always listened before one. So the clip is led in by
-    noise as loud as the quietest tenth of its own frames, seeded, which neither hides nor makes an onset.
+    noise with the level and the spectrum of its own quietest moment, seeded, which neither hides nor makes an onset.
     """
-    lead_in = np.random.default_rng(0).normal(0.0, _background_rms(samples, rate_hz), round(LEAD_IN_S * rate_hz))
-    whole = np.concatenate([lead_in.astype(np.float32), samples])
+    lead_in = _noise_like(_quietest(samples, rate_hz), round(LEAD_IN_S * rate_hz))
+    whole = np.concatenate([lead_in, samples])
     n_block = round(BLOCK_S * rate_hz)
     for first in range(0, whole.size, n_block):
         start_ns = UtcNs(round((first - lead_in.size) * NS_PER_S / rate_hz))
         yield AudioBlock(whole[np.newaxis, first : first + n_block], first, float(rate_hz), start_ns, 0)
 
 
-def _background_rms(samples: NDArray[np.float32], rate_hz: int) -> float:
-    n_frame = max(1, min(round(_FRAME_S * rate_hz), samples.size))
-    n_frames = samples.size // n_frame
-    frames = samples[: n_frames * n_frame].reshape(n_frames, n_frame).astype(np.float64)
-    return max(float(np.quantile(np.sqrt((frames**2).mean(axis=1)), _QUIET_SHARE)), _SILENCE)
+def _quietest(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
+    """The `MOMENT_S` of `samples` with the least energy, or all of them where there is less."""
+    n = max(2, min(round(MOMENT_S * rate_hz), samples.size))
+    energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+    first = int(np.argmin(energy[n:] - energy[:-n])) if samples.size > n else 0
+    return samples[first : first + n].astype(np.float64)
+
+
+def _noise_like(moment: NDArray[np.float64], n: int) -> NDArray[np.float32]:
+    """Seeded Gaussian noise of n samples with the level and, roughly, the spectrum of `moment`."""
+    rng = np.random.default_rng(0)
+    magnitude = np.abs(np.fft.rfft(moment * np.hanning(moment.size)))
+    bins = np.interp(np.linspace(0.0, 1.0, n // 2 + 1), np.linspace(0.0, 1.0, magnitude.size), magnitude)
+    noise = np.fft.irfft(bins * (rng.normal(size=bins.size) + 1j * rng.normal(size=bins.size)), n)
+    rms = max(float(np.sqrt((moment**2).mean())), _SILENCE)
+    shaped: NDArray[np.float64] = noise * (rms / max(float(np.sqrt((noise**2).mean())), 1e-30))
+    floor = rng.normal(0.0, _SILENCE, n)  # digital silence has no spectrum to follow
+    return (shaped + floor).astype(np.float32)
