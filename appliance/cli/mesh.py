@@ -6,7 +6,7 @@ from appliance.cli.main import STATUS_OK
 from appliance.cli.state import add_state_argument, open_folder
 from appliance.daemon.logs import set_up_logging
 from appliance.daemon.mesh import run_mesh
-from appliance.daemon.mesh_setup import mesh_setup
+from appliance.daemon.mesh_setup import ensure_keys, mesh_setup
 from appliance.daemon.notify import Notifier
 
 
@@ -19,6 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the mesh process until told to stop."""
     folder, settings = open_folder(arguments)
     set_up_logging()
+    ensure_keys(settings, folder)
     notifier = Notifier()
     run_mesh(mesh_setup(settings, folder), lambda _port: notifier.ready())
     return STATUS_OK

@@ -1,15 +1,35 @@
 """The mesh process and what it needs of a node's settings."""
 
+import logging
+
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
 from appliance.daemon.mesh import MeshSetup
 from appliance.devices.clock import read_utc_mapping
 from appliance.devices.disabled import DisabledPlace, FixedPlace
 from appliance.devices.gps import GpsdPlace, GpsdSettings
+from appliance.mesh.trust import create_site
 from appliance.model.air import Air
 from appliance.model.instants import NS_PER_US
 from appliance.model.space import Geodetic, NodePose
 from appliance.ports import PlaceSource
+
+log = logging.getLogger(__name__)
+
+
+def ensure_keys(settings: Settings, folder: NodeFolder) -> None:
+    """Make a site of which this node is the first, where the node has no keys yet. Raises InputError."""
+    if any(folder.keys.glob("*")):
+        return
+    authority = create_site(settings.node.site)
+    authority.save(folder.keys)
+    authority.enrol(settings.node.id, folder.keys)
+    log.info(
+        "made the site %s with %s as its first node; its key lies in %s",
+        settings.node.site,
+        settings.node.id,
+        folder.keys,
+    )
 
 
 def mesh_setup(settings: Settings, folder: NodeFolder) -> MeshSetup:
@@ -17,7 +37,7 @@ def mesh_setup(settings: Settings, folder: NodeFolder) -> MeshSetup:
     sigma_ns = round(settings.clock.sigma_us * NS_PER_US)
     return MeshSetup(
         folder=folder,
-        place=_place(settings),
+        place=make_place(settings),
         interfaces=tuple(settings.mesh.interfaces),
         port=settings.mesh.port,
         peers=tuple(settings.mesh.peers),
@@ -27,7 +47,8 @@ def mesh_setup(settings: Settings, folder: NodeFolder) -> MeshSetup:
     )
 
 
-def _place(settings: Settings) -> PlaceSource:
+def make_place(settings: Settings) -> PlaceSource:
+    """The source of the node's place that the settings name."""
     place = settings.place
     if place.source == "disabled":
         return DisabledPlace()
