@@ -18,6 +18,7 @@ BUSY_TIMEOUT_S = 5.0
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """The database at `path`, made if it is not there, with every commit on disk before it returns. StoreError."""
+    _refuse_folder(path)
     with store_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
@@ -36,6 +37,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """The database at `path`, for reading alone; may be used from any thread, by one at a time. StoreError."""
+    _refuse_folder(path)
     if not path.exists():
         raise StoreError(str(path), "is not there", "start earshot mesh, which makes it")
     with store_errors(path):
@@ -64,6 +66,11 @@ def store_errors(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise StoreError(str(path), str(error), _remedy(error)) from error
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(str(path), "is a folder", "move it away: the database goes there")
 
 
 def _remedy(error: sqlite3.Error) -> str:

@@ -101,23 +101,24 @@ class NodeStore:
         """Store incidents as they stand now, and an event for each that differs from what was stored.
 
         cancelled: ids of incidents that more picks turned into none
-        knowledge: the records that were taken into account. Only the last event of the call carries it; the others
-                   carry that of the event before, so that who stops reading between them reads the rest later.
+        knowledge: the records that were taken into account. A reader has seen all that follows from them only
+                   after the last event of the call, so that who stops before reads the rest later.
         Returns the row of the last event, or None where nothing changed.
         """
         put = [self._put_incident(incident) for incident in incidents]
         gone = [self._cancel_incident(incident_id) for incident_id in cancelled]
         documents = [document for document in (*put, *gone) if document is not None]
         row: int | None = None
-        before = self._last_knowledge()
+        before = self._last_shown()
         for i, document in enumerate(documents):
-            reflects = knowledge if i == len(documents) - 1 else before
-            row = self._add_event("incident", str(document["id"]), document, reflects, now_ns)
+            shown = knowledge if i == len(documents) - 1 else before
+            row = self._add_event("incident", (str(document["id"]), document), (knowledge, shown), now_ns)
         return row
 
     def put_nodes_event(self, nodes: Sequence[str], now_ns: int) -> int:
         """Store an event that these nodes changed (what they are now stands in the status file); returns its row."""
-        return self._add_event("nodes", None, {"nodes": list(nodes)}, self._last_knowledge(), now_ns)
+        shown = self._last_shown()
+        return self._add_event("nodes", (None, {"nodes": list(nodes)}), (shown, shown), now_ns)
 
     def last_records(self) -> list[Record]:
         """The last record of every stream."""
@@ -221,17 +222,21 @@ class NodeStore:
         )
         return document
 
-    def _add_event(self, kind: str, incident: str | None, body: dict[str, Any], knowledge: str, now_ns: int) -> int:
+    def _add_event(
+        self, kind: str, subject: tuple[str | None, dict[str, Any]], knowledge: tuple[str, str], now_ns: int
+    ) -> int:
+        """Add an event of an incident (or None) and its document; `knowledge` is what it reflects and has shown."""
+        incident, body = subject
         cursor = self._db.execute(
-            "INSERT INTO events (time_ns, kind, knowledge, incident, body) VALUES (?, ?, ?, ?, ?)",
-            (now_ns, kind, knowledge, incident, json.dumps(body, ensure_ascii=False)),
+            "INSERT INTO events (time_ns, kind, reflects, shown, incident, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (now_ns, kind, *knowledge, incident, json.dumps(body, ensure_ascii=False)),
         )
         if cursor.lastrowid is None:
             raise StoreError(str(self.path), "did not number an event", "move the file away and start again")
         return cursor.lastrowid
 
-    def _last_knowledge(self) -> str:
-        rows = self._rows("SELECT knowledge FROM events ORDER BY row DESC LIMIT 1")
+    def _last_shown(self) -> str:
+        rows = self._rows("SELECT shown FROM events ORDER BY row DESC LIMIT 1")
         return str(rows[0][0]) if rows else ""
 
     def _records(self, clause: str, *values: object) -> list[Record]:

@@ -34,9 +34,9 @@ class Event:
 class StoreReader:
     """A node's database, read only; safe from several threads.
 
-    A cursor is "node:epoch:seq,…~store.row": the records that an event reflects, which any node understands, and the
-    event's row in this database, which lets the same node go on exactly. At another node nothing is left out, and
-    some events may come a second time.
+    A cursor is "node:epoch:seq,…~store.row": the records whose consequences the reader has seen, which any node
+    understands, and the event's row in this database, which lets the same node go on exactly. At another node nothing
+    is left out, and some events may come a second time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class StoreReader:
     def events_after(self, cursor: str | None, limit: int = 500) -> list[Event]:
         """Up to `limit` events after `cursor` (None: from the oldest kept), oldest first. InputError for no cursor."""
         rows = self._rows(
-            "SELECT row, kind, knowledge, body FROM events WHERE row > ? ORDER BY row LIMIT ?",
+            "SELECT row, kind, shown, body FROM events WHERE row > ? ORDER BY row LIMIT ?",
             self._row_of(cursor),
             min(limit, MAX_EVENTS),
         )
@@ -86,7 +86,7 @@ class StoreReader:
 
     def latest_cursor(self) -> str:
         """The cursor of the newest event."""
-        rows = self._rows("SELECT row, knowledge FROM events ORDER BY row DESC LIMIT 1")
+        rows = self._rows("SELECT row, shown FROM events ORDER BY row DESC LIMIT 1")
         return self._cursor(*rows[0]) if rows else self._cursor(0, "")
 
     def nodes(self) -> list[dict[str, Any]]:
@@ -97,8 +97,8 @@ class StoreReader:
         """Onsets of this node's ears that became no pick, newest first: time_ns, time, stage, reason."""
         return [{**r, "time": _iso(r["time_ns"])} for r in read_rejections(status_file(self._path), limit)]
 
-    def _cursor(self, row: int, knowledge: str) -> str:
-        return f"{knowledge}~{self._store}.{row}"
+    def _cursor(self, row: int, shown: str) -> str:
+        return f"{shown}~{self._store}.{row}"
 
     def _row_of(self, cursor: str | None) -> int:
         """The row after which the reader at `cursor` has to read on."""
@@ -114,14 +114,17 @@ class StoreReader:
         return self._last_row_covered(knowledge)
 
     def _last_row_covered(self, knowledge: Knowledge) -> int:
-        """The last row up to which every event reflects known records alone; by halving, as rows only ever add."""
+        """The last row up to which every event reflects records alone whose consequences the reader has seen.
+
+        Found by halving, as what rows reflect only ever grows.
+        """
         ends: dict[StreamId, int] = {
             (node, epoch): seq for node, epoch, seq in self._rows("SELECT node, epoch, seq FROM epoch_ends")
         }
         low, high = self._rows("SELECT coalesce(min(row), 1) - 1, coalesce(max(row), 0) FROM events")[0]
         while low < high:
             middle = (low + high + 1) // 2
-            rows = self._rows("SELECT row, knowledge FROM events WHERE row >= ? ORDER BY row LIMIT 1", middle)
+            rows = self._rows("SELECT row, reflects FROM events WHERE row >= ? ORDER BY row LIMIT 1", middle)
             if knowledge.covers(parse_knowledge(rows[0][1]), ends):
                 low = rows[0][0]
             else:

@@ -51,13 +51,15 @@ CREATE TABLE aliases (
 ) WITHOUT ROWID;
 CREATE INDEX aliases_by_id ON aliases (id);
 
--- What happened, in order, for pages that follow. `knowledge` says which records an event reflects (ledger.knowledge);
--- it never shrinks from one row to the next.
+-- What happened, in order, for pages that follow. `reflects` says which records an event takes into account, and
+-- `shown` which records a reader who has come this far has seen all consequences of (ledger.knowledge): of events
+-- written together only the last can say the same in both. Neither ever shrinks from one row to the next.
 CREATE TABLE events (
     row       INTEGER PRIMARY KEY AUTOINCREMENT,
     time_ns   INTEGER NOT NULL,
     kind      TEXT NOT NULL,
-    knowledge TEXT NOT NULL,
+    reflects  TEXT NOT NULL,
+    shown     TEXT NOT NULL,
     incident  TEXT,
     body      TEXT NOT NULL
 );

@@ -58,11 +58,11 @@ def test_our_own_message_beyond_the_bound_is_not_sent():
         b"\x81\xa1t\xa1\xff",
         b"\x82\xa1t\xa7changed\xa3row\xd3" + b"\xff" * 8,
         b"\x82\xa1t\xa7changed\xa3row\xcb\x7f\xf8" + bytes(6),
-        b"\x82\xa1t\xa7changed\xa1z" + b"\x91" * 100_000 + b"\xc0",
+        pytest.param(b"\x82\xa1t\xa7changed\xa1z" + b"\x91" * 100_000 + b"\xc0", id="deep"),
         encode_frame(ChangedMessage(1))[4:-1],
         encode_frame(ChangedMessage(1))[4:] + b"\0",
     ],
-    ids="empty|invalid|huge list|huge bytes|no tag|unknown tag|not utf-8|negative|nan|deep|cut|trailing".split("|"),
+    ids=repr,
 )
 def test_a_malformed_message_is_an_error_of_one_line_that_names_the_sender(payload):
     with pytest.raises(PeerError) as caught:
