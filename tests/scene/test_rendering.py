@@ -85,6 +85,13 @@ def test_rounds_differ_and_seeds_differ() -> None:
         assert not np.allclose(base[:, :n], other[:, :n])
 
 
+def test_turbulence_moves_each_round_by_itself() -> None:
+    sound = renderer()
+    times_s = [onset_s(sound.render(shot(0.0, 400.0, 2.0), k, site(0.0, 0.0, 6.0))[0]) for k in range(24)]
+    # 11.6 us times the root of 400 m, and what sampling at 16 kHz adds.
+    assert 0.15e-3 < np.std(times_s) < 0.35e-3
+
+
 def test_a_rifle_bullet_that_passes_is_heard_before_the_blast() -> None:
     past = shot(0.0, 0.0, 1.5, weapon="5.56 mm rifle")
     heard = renderer().render(past, 0, site(20.0, 250.0, 6.0))

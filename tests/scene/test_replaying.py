@@ -19,7 +19,7 @@ def world(tmp_path: Path) -> ReplayWorld:
     """Two nodes of 1 s: one begins 0.25 s after the other, at another rate."""
     rng = np.random.default_rng(1)
     nodes = []
-    for name, rate_hz, late_ns in (("early", 8_000, 0), ("late", 16_000, 250_000_000)):
+    for name, rate_hz, late_ns in (("late", 16_000, 250_000_000), ("early", 8_000, 0)):
         sound = rng.integers(-9_000, 9_000, (rate_hz, 2)).astype(np.int16)
         soundfile.write(tmp_path / f"{name}.flac", sound, rate_hz)
         nodes.append(
@@ -72,7 +72,7 @@ def test_after_the_end_there_is_quiet_without_a_gap(world: ReplayWorld) -> None:
 
 
 def test_the_nodes_are_those_of_the_scene(world: ReplayWorld) -> None:
-    assert [(node.id, node.sample_rate_hz) for node in world.nodes] == [("early", 8_000.0), ("late", 16_000.0)]
+    assert [(node.id, node.sample_rate_hz) for node in world.nodes] == [("late", 16_000.0), ("early", 8_000.0)]
     assert world.nodes[1].pose.position.lat_deg == 1.0
     assert world.air is None
     world.close()
