@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from appliance.errors import PeerError
 from appliance.ledger.health import HEARTBEAT_S, is_alive
 from appliance.mesh.discovery import Found
-from appliance.mesh.link import Identity, Link, accept, dial
+from appliance.mesh.link import Identity, Link, MemberError, accept, dial
 from appliance.mesh.trust import Enrolled
 from appliance.wire.framing import encode_frame
 from appliance.wire.messages import HeartbeatMessage, PeerMessage
@@ -39,6 +39,8 @@ SECOND_CHANCE_S = 2.0
 one that learnt of the pair."""
 PENANCE_S = 10.0
 """A peer that broke the protocol is not talked to for so long."""
+STEADY_S = 5.0
+"""A link that does not last as long counts as a failed attempt: the other end does not want it now."""
 TICK_S = 0.1
 
 
@@ -170,7 +172,7 @@ class PeerHub:
             link = await self._first_answering(target)
             if link is not None:
                 target.node = link.peer.node
-                if await self._serve(link):
+                if await self._serve(link) and time.monotonic() - link.since_s > STEADY_S:
                     target.failures = 0
         finally:
             target.due_s = time.monotonic() + BACK_OFF_S[min(target.failures, len(BACK_OFF_S) - 1)]
@@ -181,7 +183,7 @@ class PeerHub:
             try:
                 return await dial(self._identity, address, target.port)
             except PeerError as error:
-                self.refuse(error.problem)
+                self._refused_by(error)
             except OSError as error:
                 log.debug("nobody at %s port %d: %s", address, target.port, error)
         return None
@@ -201,7 +203,7 @@ class PeerHub:
         try:
             link = await accept(self._identity, reader, writer)
         except PeerError as error:
-            self.refuse(error.problem)
+            self._refused_by(error)
             return
         except OSError:
             self.refuse("a connection that never proved itself")
@@ -224,15 +226,25 @@ class PeerHub:
                     if not isinstance(message, HeartbeatMessage):
                         self._handler.peer_said(node, message)
         except PeerError as error:
-            log.warning("%s; not talking to it for %.0f s", error, PENANCE_S)
-            self.refuse(error.problem)
-            self._banned_until_s[node] = time.monotonic() + PENANCE_S
+            self._ban(node, error)
         finally:
             link.close()
             if self._links.get(node) is link:
                 del self._links[node]
                 self._handler.peer_down(node)
         return True
+
+    def _refused_by(self, error: PeerError) -> None:
+        """Somebody could not prove himself, or broke the protocol right after."""
+        if isinstance(error, MemberError):
+            self._ban(error.node, error)
+        else:
+            self.refuse(error.problem)
+
+    def _ban(self, node: str, error: PeerError) -> None:
+        log.warning("%s; not talking to it for %.0f s", error, PENANCE_S)
+        self.refuse(error.problem)
+        self._banned_until_s[node] = time.monotonic() + PENANCE_S
 
     def _admit(self, link: Link) -> bool:
         """Whether a new link is kept. Of two links of one pair both ends keep the one that the smaller name dialled."""

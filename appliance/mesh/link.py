@@ -21,6 +21,15 @@ MAX_UNSENT_BYTES = 4 * 1024 * 1024
 READ_BYTES = 64 * 1024
 
 
+class MemberError(PeerError):
+    """A node that has proven to be of the site broke the protocol before it was linked."""
+
+    def __init__(self, node: str, error: PeerError) -> None:
+        """`node` did what `error` says."""
+        super().__init__(error.thing, error.problem, error.remedy)
+        self.node = node
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What this node needs to open links: its credentials, the TLS contexts made of them, and its hello."""
@@ -51,7 +60,7 @@ class Link:
         """`dialler` is the node that opened the connection; `early` came together with the peer's hello."""
         self.peer = peer
         self.dialler = dialler
-        self.last_heard_s = time.monotonic()
+        self.since_s = self.last_heard_s = time.monotonic()
         self._reader, self._writer = streams
         self._decoder = decoder
         self._early = early
@@ -91,13 +100,13 @@ class Link:
 
 
 async def dial(identity: Identity, address: str, port: int) -> Link:
-    """A link to whoever listens there. Raises OSError where nobody does, and PeerError for strangers."""
+    """A link to whoever listens there. Raises OSError where nobody does; PeerError for strangers; MemberError."""
     reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), HANDSHAKE_TIMEOUT_S)
     return await _prove(identity, (reader, writer), dialled=True)
 
 
 async def accept(identity: Identity, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Link:
-    """A link from a connection that came in. Raises OSError or PeerError."""
+    """A link from a connection that came in. Raises OSError, PeerError or MemberError."""
     return await _prove(identity, (reader, writer), dialled=False)
 
 
@@ -114,7 +123,10 @@ async def _prove(
             peer = own.site.check(tls.getpeercert(binary_form=True) or b"")
             writer.write(encode_frame(identity.hello))
             decoder = FrameDecoder(peer_decoder(), f"peer {peer.node}")
-            early = await _hear_hello(reader, decoder, peer)
+            try:
+                early = await _hear_hello(reader, decoder, peer)
+            except PeerError as error:
+                raise MemberError(peer.node, error) from error
     except ssl.SSLError as error:
         writer.transport.abort()
         raise PeerError("a machine", "could not prove that it is of this site", "enrol it, or remove it") from error
@@ -133,7 +145,7 @@ async def _hear_hello(
     while not messages:
         data = await reader.read(READ_BYTES)
         if not data:
-            raise PeerError(thing, "closed the connection during the hello", "look at the messages of that node")
+            raise ConnectionResetError(f"{thing} closed the connection before its hello")
         messages = decoder.feed(data)
     hello = messages[0]
     if not isinstance(hello, PeerHelloMessage):
