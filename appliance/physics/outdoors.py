@@ -114,7 +114,7 @@ def impulse_response(
 def convolve(pressure_pa: Floats, response: Response) -> Floats:
     """The sound `pressure_pa`, shape (n,), as the array of `response` hears it, shape (microphones, n + m - 1)."""
     n = len(pressure_pa) + response.samples.shape[1] - 1
-    size = _fast_length(n)
+    size = fast_length(n)
     heard: Floats = np.fft.irfft(np.fft.rfft(response.samples, size) * np.fft.rfft(pressure_pa, size), size)[:, :n]
     return heard
 
@@ -218,7 +218,7 @@ def _diffuse(
     tails: Sequence[DiffuseTail], direct_m: float, n: int, listener: Listener, air: Air, rng: np.random.Generator
 ) -> Floats:
     """Decaying noise from six horizontal directions, coloured by the air of 1.5 times the direct way."""
-    size = _fast_length(n)
+    size = fast_length(n)
     rate_hz = listener.sample_rate_hz
     envelope = np.sqrt(sum(_tail_energy(tail, n, rate_hz) for tail in tails) / 6.0) / max(direct_m, 1.0)
     frequency_hz = np.fft.rfftfreq(size, 1.0 / rate_hz)
@@ -243,7 +243,7 @@ def _tail_energy(tail: DiffuseTail, n: int, sample_rate_hz: float) -> Floats:
     return energy
 
 
-def _fast_length(n: int) -> int:
+def fast_length(n: int) -> int:
     """A length of at least `n` whose transform is fast: a power of two or three quarters of one."""
     power = 1 << (n - 1).bit_length()
     return power * 3 // 4 if power * 3 // 4 >= n else power

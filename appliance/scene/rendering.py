@@ -28,6 +28,7 @@ from appliance.physics.outdoors import (
     Response,
     SoundPath,
     convolve,
+    fast_length,
     impulse_response,
     turbulence_delay_s,
     turbulence_gain,
@@ -104,7 +105,9 @@ class Renderer:
             return emission.time_s - CAR_S / 2.0
         if emission.sound == "thunder":
             return emission.time_s + self._distance_m(emission, site) / self._speed_mps * 0.5
-        return emission.time_s
+        # No wind of this world blows at a tenth of the speed of sound, and no bullet flies faster than 1 km/s.
+        fastest_mps = 1_000.0 if emission.weapon else 1.1 * self._speed_mps
+        return emission.time_s + self._distance_m(emission, site) / fastest_mps - 0.01
 
     def render(self, emission: Emission, index: int, site: ArraySite) -> list[Rendered]:
         """What the array hears of the emission, the `index`-th of its world."""
@@ -233,10 +236,9 @@ class Renderer:
 
 def _delayed(pressure_pa: Floats, fraction: float) -> Floats:
     """The sound later by a fraction of a sample."""
-    n = len(pressure_pa) + 2
-    n += n % 2
+    n = fast_length(len(pressure_pa) + 2)
     phase = np.exp(-2j * np.pi * np.fft.rfftfreq(n) * fraction)
-    shifted: Floats = np.fft.irfft(np.fft.rfft(pressure_pa, n) * phase, n)
+    shifted: Floats = np.fft.irfft(np.fft.rfft(pressure_pa, n) * phase, n)[: len(pressure_pa) + 2]
     return shifted
 
 

@@ -26,6 +26,8 @@ AHEAD_S = 6.0
 """How long before its time an emission is rendered at the earliest."""
 NODES_PER_JOB = 4
 """Before they are due, emissions are rendered for one node a block, or for a quarter of all: it levels the work."""
+LONG_JOBS: Mapping[str, int] = {"thunder": 4, "vehicle": 4}
+"""What lasts for ten seconds costs as much as so many others."""
 CAR_LEAD_S = 8.0
 """A passing car is heard before its time; this is more than half its `CAR_S`."""
 
@@ -130,8 +132,8 @@ class SimulatedWorld:
         """Render all jobs that are due by the end of this block, and a few of those to come."""
         spare = 1 + len(self._sites) // NODES_PER_JOB
         while self._jobs and (self._jobs[0].due_s < end_s or spare > 0):
-            spare -= 1
             job = heapq.heappop(self._jobs)
+            spare -= LONG_JOBS.get(job.emission.sound, 1)
             self._sounding[job.site] += self._renderer.render(job.emission, job.index, self._sites[job.site])
 
     def _block(self, i: int, first: int) -> AudioBlock:
