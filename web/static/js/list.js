@@ -6,6 +6,8 @@ import { isLoud } from "./state.js";
 import { count, t } from "./texts.js";
 
 const MAX_NAMES = 5;
+const FLASH_EVERY_MS = 3_000;
+const UPDATED_MS = 20_000;
 
 export function createList(state, onSelect) {
   const list = byId("cards");
@@ -61,7 +63,11 @@ export function createList(state, onSelect) {
 function createCard(onClick) {
   let incident = null;
   const icon = h("span");
-  const what = h("span", { class: "card-what" });
+  const name = h("span");
+  const updated = h("span", { class: "tag tag-new", hidden: true }, t("ui.updated"));
+  const what = h("span", { class: "card-what" }, name, " ", updated);
+  let changedMs = -Infinity;
+  let flashedMs = -Infinity;
   const age = h("span", { class: "card-age" });
   const facts = h("span", { class: "card-facts" });
   const button = h("button", { type: "button", class: "card-button", onclick: onClick }, icon, what, age, facts);
@@ -71,6 +77,16 @@ function createCard(onClick) {
     const ms = ageMs(incident.time_ns);
     write(age, ageText(ms));
     element.classList.toggle("is-recent", ms < RECENT_MS);
+    updated.hidden = performance.now() - changedMs > UPDATED_MS;
+  }
+
+  // A burst may bring a revision with each round; a card that flashed with each would flicker.
+  function flash() {
+    if (performance.now() - flashedMs < FLASH_EVERY_MS) return;
+    flashedMs = performance.now();
+    element.classList.remove("flash");
+    void element.offsetWidth; // restarts the animation
+    element.classList.add("flash");
   }
 
   function show(next, isFresh) {
@@ -81,9 +97,10 @@ function createCard(onClick) {
       element.classList.toggle("card-cancelled", next.status === "cancelled");
       element.dataset.incident = next.id;
       icon.replaceChildren(shape(next.category));
-      write(what, next.words.category);
-      put(facts, isLoud(next) ? loudFacts(next, isRevision) : calmFacts(next));
-      if (isFresh) flash(element);
+      write(name, next.words.category);
+      put(facts, isLoud(next) ? loudFacts(next) : calmFacts(next));
+      if (isFresh && isRevision) changedMs = performance.now();
+      if (isFresh) flash();
     }
     tick();
   }
@@ -91,13 +108,12 @@ function createCard(onClick) {
   return { element, show, tick };
 }
 
-function loudFacts(incident, isRevision) {
+function loudFacts(incident) {
   return [
     h("span", { class: "card-row" },
       h("span", { class: "card-strong" }, `${count("rounds", incident.rounds)} · ${incident.words.shooters}`),
       h("span", {}, incident.words.confidence)),
     h("span", { class: "card-row" }, h("span", {}, incident.words.place), names(incident.heard_by, MAX_NAMES)),
-    isRevision && h("span", { class: "card-row" }, h("span", { class: "tag tag-new" }, t("ui.updated"))),
   ];
 }
 
@@ -113,10 +129,4 @@ export function names(ids, most = Infinity) {
     h("span", { class: "sr-only" }, `${t("ui.heard-by")} `),
     shown.map((id) => h("span", { class: "tag" }, id)),
     more > 0 && h("span", { class: "tag" }, t("ui.more", { n: more })));
-}
-
-function flash(element) {
-  element.classList.remove("flash");
-  void element.offsetWidth; // restarts the animation
-  element.classList.add("flash");
 }

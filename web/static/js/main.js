@@ -10,6 +10,7 @@ import { createNodes } from "./nodes.js";
 import { createState, isLoud } from "./state.js";
 import { createTable } from "./table.js";
 import { createTabs } from "./tabs.js";
+import { setUpThemes } from "./themes.js";
 import { count, t } from "./texts.js";
 
 addEventListener("error", (event) => fail(event.message));
@@ -50,7 +51,7 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) unseen = 0;
   retitle();
 });
-setUpTheme();
+setUpThemes();
 
 createFeed({
   onIncidents: takeIncidents,
@@ -63,17 +64,26 @@ function takeIncidents(incidents, { live }) {
   for (const incident of incidents) {
     const { isNews, before } = state.putIncident(incident);
     if (!live || !isNews) continue;
-    const wasLoud = Boolean(before && isLoud(before));
-    if (isLoud(incident) && !wasLoud) announce(incident);
-    else if (wasLoud && !isLoud(incident)) say(t("ui.changed", { line: incident.words.line }));
+    const [rank, rankBefore] = [rankOf(incident), rankOf(before)];
+    if (rank > rankBefore) say(incident.words.line);
+    else if (rankBefore > 0 && rank === 0) say(t("ui.changed", { line: incident.words.line }));
+    if (rank > 0 && rankBefore === 0) countUnseen();
+    if (state.follow && isFollowed(incident) && !isFollowed(before)) select(incident);
   }
 }
 
-function announce(incident) {
-  say(incident.words.line);
+// How urgent an incident is: what rises is announced.
+function rankOf(incident) {
+  if (!incident || !isLoud(incident)) return 0;
+  return incident.category === "gunfire" ? 2 : 1;
+}
+
+// A possible gunfire without a place takes nobody's eyes from one that has one.
+const isFollowed = (incident) => rankOf(incident) === 2 || (rankOf(incident) === 1 && incident.lat !== null);
+
+function countUnseen() {
   if (document.hidden) unseen += 1;
   retitle();
-  if (state.follow) select(incident);
 }
 
 function say(line) {
@@ -91,7 +101,7 @@ function begin() {
 }
 
 function followNewest() {
-  const newest = state.incidents.find(isLoud);
+  const newest = state.incidents.find(isFollowed);
   if (newest) select(newest);
 }
 
@@ -121,29 +131,6 @@ function showNode(id) {
 
 function retitle() {
   document.title = unseen ? `(${count("ui.new", unseen)}) ${title}` : title;
-}
-
-function setUpTheme() {
-  const order = ["auto", "day", "night"];
-  const button = byId("theme");
-  const root = document.documentElement;
-  const show = () => {
-    const word = t(`ui.theme.${root.dataset.theme ?? "auto"}`);
-    write(button, word);
-    button.setAttribute("aria-label", t("ui.theme.label", { theme: word }));
-  };
-  button.addEventListener("click", () => {
-    const next = order[(order.indexOf(root.dataset.theme ?? "auto") + 1) % order.length];
-    if (next === "auto") delete root.dataset.theme;
-    else root.dataset.theme = next;
-    try {
-      localStorage.setItem("earshot-theme", next);
-    } catch {
-      // It holds until the page is closed.
-    }
-    show();
-  });
-  show();
 }
 
 // A page that broke must not look as if all were quiet.

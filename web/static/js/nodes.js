@@ -120,10 +120,10 @@ function check(item) {
   return h("div", { class: "check" },
     shape(item.state),
     h("span", { class: "check-name" }, label),
-    h("span", {}, item.words),
+    h("span", {}, item.words, " ",
+      h("span", { class: "faint whole" }, item.state !== "ok" && `${t(`state.${item.state}`)} `, h("span", { "data-since": item.since_ns }))),
     h("span", { class: "number" }, number),
-    item.state !== "ok" && item.remedy && h("span", { class: "check-remedy" }, item.remedy),
-    h("span", { class: "check-more" }, `${t(`state.${item.state}`)} `, h("span", { "data-since": item.since_ns })));
+    item.state !== "ok" && item.remedy && h("span", { class: "check-remedy" }, item.remedy));
 }
 
 const tidy = (number) => (Number.isInteger(number) ? String(number) : number.toPrecision(3).replace(/\.?0+$/, ""));

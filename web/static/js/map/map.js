@@ -10,6 +10,7 @@ import { createView } from "./view.js";
 
 const MARGIN_PX = 44;
 const LABEL_DELAY_MS = 120;
+const COVERS = ".map-controls, .map-switch, .map-foot, .map-legend, .map-note";
 const BEARING_SHOWN_M = 300; // how much of a bearing must be in sight
 
 export function createMap(state, { onSelect, onNode }) {
@@ -86,9 +87,18 @@ export function createMap(state, { onSelect, onNode }) {
   function scheduleLabels() {
     clearTimeout(labelTimer);
     labelTimer = setTimeout(() => {
-      base.label(view, overlay.boxes(view));
+      base.label(view, [...overlay.boxes(view), ...covered()]);
       labels.toggleAttribute("hidden", false);
     }, LABEL_DELAY_MS);
+  }
+
+  // What buttons and notes hide of the map.
+  function covered() {
+    const frame = element.getBoundingClientRect();
+    return [...document.querySelectorAll(COVERS)].map((part) => {
+      const box = part.getBoundingClientRect();
+      return [box.left - frame.left, box.top - frame.top, box.right - frame.left, box.bottom - frame.top];
+    });
   }
 
   function tap(target) {
