@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from appliance.errors import PeerError
 from appliance.ledger.health import HEARTBEAT_S, is_alive
 from appliance.mesh.discovery import Found
-from appliance.mesh.link import Identity, Link, MemberError, accept, dial
+from appliance.mesh.link import UNPROVEN, Identity, Link, MemberError, accept, dial
 from appliance.mesh.trust import Enrolled
 from appliance.wire.framing import encode_frame
 from appliance.wire.messages import HeartbeatMessage, PeerMessage
@@ -206,7 +206,7 @@ class PeerHub:
             self._refused_by(error)
             return
         except OSError:
-            self.refuse("a connection that never proved itself")
+            self.refuse(UNPROVEN)  # it hung up, said nothing, or did not like our certificate: a stranger as well
             return
         finally:
             self._pending[address] -= 1

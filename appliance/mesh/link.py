@@ -19,6 +19,7 @@ HANDSHAKE_TIMEOUT_S = 5.0
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
 """What waits for a peer that does not read; it is cut off then, and fetches what it missed when it is back."""
 READ_BYTES = 64 * 1024
+UNPROVEN = "could not prove that it is of this site"
 
 
 class MemberError(PeerError):
@@ -129,7 +130,7 @@ async def _prove(
                 raise MemberError(peer.node, error) from error
     except ssl.SSLError as error:
         writer.transport.abort()
-        raise PeerError("a machine", "could not prove that it is of this site", "enrol it, or remove it") from error
+        raise PeerError("a machine", UNPROVEN, "enrol it, or remove it") from error
     except BaseException:
         writer.transport.abort()
         raise
