@@ -20,8 +20,14 @@ LEAD_S = 0.004
 """How far before the trigger the front may lie: the trigger cell is two milliseconds long and may be late by two."""
 PEAK_S = 0.004
 """How far after the trigger the peak of the front may lie."""
-FRONT_LEVEL = 0.5
+FRONT_LEVEL = 0.3
+"""Share of the peak of the next milliseconds that a front reaches at least: what follows may be a higher reflection."""
+HALF = 0.5
 """A step seen through a symmetric low-pass has risen by half when its front arrives."""
+SMOOTHING_S = 0.00015
+"""The first look is taken at means over this time: noise shrinks by more than the rise does."""
+HUMP_END = 0.6
+"""The rise has ended where the sound has fallen to this share of its height so far."""
 NOISE_SIGMAS = 3.5
 """Noise stays below this many times its root mean square over the few milliseconds that are searched."""
 FIT_BEFORE_S = 0.001
@@ -33,11 +39,13 @@ PRIOR_DURATION_S = (1e-3, 0.8)
 """Positive phase of a muzzle blast: median and 1-sigma of its logarithm (0.5 to 2.5 ms from pistol to large rifle)."""
 PRIOR_SMOOTHING_S = (6e-5, 1.0)
 """Sigma of the low-pass, same form: 33 us is a corner of 4 kHz, 165 us one of 800 Hz."""
-MODEL_ERROR = 0.03
+MODEL_ERROR = 0.005
 """Share of the peak by which real fronts differ from the model at their best."""
+ERROR_LENGTH_S = 0.0002
+"""What a model can't explain is alike over about this time: so many samples count as one."""
 MAX_MISFIT = 0.25
 """Root mean square of the residual over the peak beyond which the front is no blast pulse."""
-SIGMA_FLOOR_S = 10e-6
+SIGMA_FLOOR_S = 3e-6
 """What the model of the front leaves out even when it fits."""
 UNFITTED_SIGMA = 0.35
 """Without a fit, sigma of the front in units of the time between 20 % and 80 % of the rise."""
@@ -58,19 +66,22 @@ def first_arrival(samples: NDArray[np.float64], sample_rate_hz: float, trigger: 
     At least 20 ms should lie before `trigger`, as the noise is measured there, and 5 ms after it.
     """
     high_passed = _high_pass(samples, sample_rate_hz)
+    smooth = _smooth(high_passed, round(SMOOTHING_S / 2.0 * sample_rate_hz))
     start = max(1, trigger - round(LEAD_S * sample_rate_hz))
+    stop = min(smooth.size, trigger + round(PEAK_S * sample_rate_hz))
+    peak = start + int(np.argmax(np.abs(smooth[start:stop])))
+    change = start + change_point(smooth[start : peak + 1])
+    noise_share = float(np.std(smooth[start // 3 : start])) / max(abs(float(smooth[peak])), 1e-12)
+    level = min(max(FRONT_LEVEL, NOISE_SIGMAS * noise_share), 0.9)
+    crossing = _crossing(smooth, change, peak, level)
     noise_rms = max(float(np.std(high_passed[start // 3 : start])), 1e-7)
-    stop = min(high_passed.size, trigger + round(PEAK_S * sample_rate_hz))
-    peak = start + int(np.argmax(np.abs(high_passed[start:stop])))
-    change = start + change_point(high_passed[start : peak + 1])
-    noise_share = noise_rms / max(abs(float(high_passed[peak])), 1e-12)
-    crossing = _crossing(high_passed, change, peak, min(max(FRONT_LEVEL, NOISE_SIGMAS * noise_share), 0.9))
     fitted = _fit(high_passed, crossing, peak, noise_rms, sample_rate_hz)
     if fitted is not None:
         return fitted
-    rise = _crossing(high_passed, change, peak, 0.8) - _crossing(high_passed, change, peak, 0.2)
-    sigma = math.hypot(UNFITTED_SIGMA * max(rise, 1.0), noise_share * max(rise, 1.0), SIGMA_FLOOR_S * sample_rate_hz)
-    return Arrival(crossing, sigma, is_fitted=False)
+    rise = max(_crossing(smooth, change, peak, 0.8) - _crossing(smooth, change, peak, 0.2), 1.0)
+    front = _crossing(smooth, change, peak, max(level, HALF))
+    sigma = math.hypot(max(UNFITTED_SIGMA, noise_share) * rise, SIGMA_FLOOR_S * sample_rate_hz)
+    return Arrival(front, sigma, is_fitted=False)
 
 
 def align(samples: NDArray[np.float64], sample_rate_hz: float, delays_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,25 +133,40 @@ def _crossing(samples: NDArray[np.float64], change: int, peak: int, share: float
     return first - min(1.0, max(0.0, float(magnitude[first] - level) / slope))
 
 
+def _first_peak(samples: NDArray[np.float64], start: int, end: int, noise_rms: float) -> int:
+    """The peak of the first hump of the magnitude within start..end."""
+    magnitude = np.abs(samples[start : end + 1])
+    highest = np.maximum.accumulate(magnitude)
+    fallen = np.flatnonzero(magnitude < HUMP_END * highest - 2.0 * noise_rms)
+    hump = magnitude[: fallen[0]] if fallen.size else magnitude
+    return start + int(np.argmax(hump))
+
+
 def _fit(
     samples: NDArray[np.float64], crossing: float, peak: int, noise_rms: float, sample_rate_hz: float
 ) -> Arrival | None:
     """Levenberg-Marquardt over time, log duration and log smoothing; the amplitude follows linearly."""
     first = max(0, int(crossing - FIT_BEFORE_S * sample_rate_hz))
-    peak = min(peak, int(crossing + FIT_RISE_S * sample_rate_hz))
+    peak = _first_peak(samples, int(crossing), min(peak, int(crossing + FIT_RISE_S * sample_rate_hz)), noise_rms)
     end = min(samples.size, peak + 2 + round(FIT_BEYOND_PEAK_S * sample_rate_hz))
     data = samples[first:end]
     height = float(np.max(np.abs(samples[int(crossing) : peak + 1]), initial=0.0))
     if data.size < 6 or height <= 0.0:
         return None
     times_s = (np.arange(first, end) - crossing) / sample_rate_hz
-    front = _Front(times_s, data, noise_rms + MODEL_ERROR * height, 0.3 / sample_rate_hz)
+    front = _Front(times_s, data, math.hypot(noise_rms, MODEL_ERROR * height), 0.3 / sample_rate_hz)
     start = np.array([0.0, math.log(PRIOR_DURATION_S[0]), math.log(PRIOR_SMOOTHING_S[0])])
     best, covariance = _levenberg_marquardt(front, start)
-    misfit = float(np.sqrt(np.mean((data - front.pulse(best)) ** 2)))
+    residual = data - front.pulse(best)
+    misfit = float(np.sqrt(np.mean(residual**2)))
     if abs(best[0]) > FIT_BEFORE_S / 2 or misfit > MAX_MISFIT * height + noise_rms:
         return None
-    sigma_s = math.hypot(math.sqrt(covariance[0, 0]), SIGMA_FLOOR_S)
+    # Noise alone leaves a residual of its own size; what exceeds it is the model's error, and that is not white.
+    n_free = max(data.size - 4, 1)
+    expected = noise_rms**2 * (1.0 + 2.0 * math.sqrt(2.0 / n_free))
+    unexplained = max(0.0, misfit**2 * data.size / n_free - expected) / front.sigma**2
+    inflation = 1.0 + unexplained * max(1.0, ERROR_LENGTH_S * sample_rate_hz)
+    sigma_s = math.hypot(math.sqrt(covariance[0, 0] * inflation), SIGMA_FLOOR_S)
     return Arrival(crossing + float(best[0]) * sample_rate_hz, sigma_s * sample_rate_hz, is_fitted=True)
 
 
@@ -204,6 +230,11 @@ def _levenberg_marquardt(
             if damping > 1e4:
                 break
     return parameters, np.linalg.inv(jacobian.T @ jacobian)
+
+
+def _smooth(samples: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Means of each sample and `reach` neighbours on either side."""
+    return np.convolve(samples, np.full(2 * reach + 1, 1.0 / (2 * reach + 1)), "same")
 
 
 def _high_pass(samples: NDArray[np.float64], sample_rate_hz: float) -> NDArray[np.float64]:
