@@ -273,7 +273,7 @@ def _make_nodes(world: World, state: Path, streets: dict[str, object] | None) ->
         folder = NodeFolder(state / world_node.id)
         folder.make()
         authority.enrol(world_node.id, folder.keys)
-        settings = _settings(world_node, world.air, authority.site.name, port)
+        settings = _settings(world_node, world, authority.site.name, port)
         folder.settings_file.write_text(describe(settings), encoding="utf-8")
         if streets is not None:
             folder.map_file.write_text(json.dumps(streets), encoding="utf-8")
@@ -281,11 +281,13 @@ def _make_nodes(world: World, state: Path, streets: dict[str, object] | None) ->
     return nodes
 
 
-def _settings(node: WorldNode, air: Air | None, site: str, port: int) -> Settings:
-    pose = node.pose
+def _settings(node: WorldNode, world: World, site: str, port: int) -> Settings:
+    pose, air = node.pose, world.air
+    # How loud full scale is, is known of the simulated microphones alone.
+    sensitivity_dbspl = WorldSettings().full_scale_dbspl if isinstance(world, SimulatedWorld) else None
     return Settings(
         node=NodeSettings(id=node.id, site=site),
-        ears=EarsSettings(source="stream", sensitivity_dbspl=WorldSettings().full_scale_dbspl),
+        ears=EarsSettings(source="stream", sensitivity_dbspl=sensitivity_dbspl),
         place=PlaceSettings(
             source="fixed",
             lat_deg=pose.position.lat_deg,
