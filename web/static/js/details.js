@@ -109,9 +109,9 @@ function shots(incident, onLight) {
   const heads = ["number", "time", "delta", "shooter", "place", "heard-by"];
   const rows = incident.shots.slice(0, MAX_ROWS).map((shot, i) => row(shot, i, incident, onLight));
   const more = incident.shots.length - rows.length;
-  return h("section", {},
+  return h("section", { class: "shots" },
     h("h3", {}, t("ui.incident.shots")),
-    h("table", { class: "shots" },
+    h("table", {},
       h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col", class: ["delta", "place"].includes(name) && "number" }, t(`ui.shot.${name}`))))),
       h("tbody", {}, rows)),
     more > 0 && h("p", { class: "faint" }, t("ui.incident.more-shots", { n: more })));

@@ -63,19 +63,19 @@ export function createList(state, onSelect) {
 function createCard(onClick) {
   let incident = null;
   const icon = h("span");
-  const name = h("span");
-  const updated = h("span", { class: "tag tag-new", hidden: true }, t("ui.updated"));
-  const what = h("span", { class: "card-what" }, name, " ", updated);
+  const what = h("span", { class: "card-what" });
   let changedMs = -Infinity;
   let flashedMs = -Infinity;
-  const age = h("span", { class: "card-age" });
+  const updated = h("span", { class: "card-updated", title: t("ui.updated"), hidden: true }, h("span", { class: "sr-only" }, t("ui.updated")));
+  const time = h("span");
+  const age = h("span", { class: "card-age" }, updated, " ", time);
   const facts = h("span", { class: "card-facts" });
   const button = h("button", { type: "button", class: "card-button", onclick: onClick }, icon, what, age, facts);
   const element = h("li", {}, button);
 
   function tick() {
     const ms = ageMs(incident.time_ns);
-    write(age, ageText(ms));
+    write(time, ageText(ms));
     element.classList.toggle("is-recent", ms < RECENT_MS);
     updated.hidden = performance.now() - changedMs > UPDATED_MS;
   }
@@ -97,7 +97,7 @@ function createCard(onClick) {
       element.classList.toggle("card-cancelled", next.status === "cancelled");
       element.dataset.incident = next.id;
       icon.replaceChildren(shape(next.category));
-      write(name, next.words.category);
+      write(what, next.words.category);
       put(facts, isLoud(next) ? loudFacts(next) : calmFacts(next));
       if (isFresh && isRevision) changedMs = performance.now();
       if (isFresh) flash();

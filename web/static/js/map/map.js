@@ -25,7 +25,7 @@ export function createMap(state, { onSelect, onNode }) {
 
   const base = createBase(ground, labels);
   const overlay = createOverlay(state, { shapes, marks });
-  const view = createView(element, { onMove: move, onTap: tap });
+  const view = createView(element, { onMove: move, onTap: tap, onResize: showAll });
   const furniture = createFurniture(element, view, showAll);
   let plane = null;
   let collection = null;

@@ -7,13 +7,14 @@ const STEP = 1.5;
 const CLICK_PX = 5;
 const DOUBLE_MS = 350;
 
-export function createView(element, { onMove, onTap }) {
+export function createView(element, { onMove, onTap, onResize }) {
   const view = {
     x: 0,
     y: 0,
     scale: 0.6,
     width: 1,
     height: 1,
+    isTouched: false, // whether a person has moved it since it was last framed
     toScreen: ([x, y]) => [view.width / 2 + (x - view.x) * view.scale, view.height / 2 - (y - view.y) * view.scale],
     pan,
     zoom,
@@ -28,10 +29,12 @@ export function createView(element, { onMove, onTap }) {
     view.width = Math.max(1, element.clientWidth);
     view.height = Math.max(1, element.clientHeight);
     onMove();
+    if (!view.isTouched && element.clientWidth) onResize();
   }).observe(element);
 
   function pan(dx, dy) {
     stop();
+    view.isTouched = true;
     view.x -= dx / view.scale;
     view.y += dy / view.scale;
     onMove();
@@ -40,6 +43,7 @@ export function createView(element, { onMove, onTap }) {
   // Zooms by a factor about a point of the screen, by default its middle.
   function zoom(factor, [px, py] = [view.width / 2, view.height / 2]) {
     stop();
+    view.isTouched = true;
     const next = clamp(view.scale * factor);
     view.x += (px - view.width / 2) * (1 / view.scale - 1 / next);
     view.y -= (py - view.height / 2) * (1 / view.scale - 1 / next);
@@ -70,6 +74,7 @@ export function createView(element, { onMove, onTap }) {
 
   function glide(x, y, scale) {
     stop();
+    view.isTouched = false;
     if (calm.matches || view.width <= 1) {
       Object.assign(view, { x, y, scale });
       onMove();
