@@ -28,6 +28,7 @@ class Hearing:
     node_of:            index into `nodes`
     time_s:             since `epoch_ns`, whole microseconds
     direct, echo:       log density ratios over noise
+    raw_direct:         `direct` as it was before echoes of located sources were taken off
     span_s:             length of the episode
     """
 
@@ -46,6 +47,7 @@ class Hearing:
     time_s: NDArray[np.float64]
     direct: NDArray[np.float64]
     echo: NDArray[np.float64]
+    raw_direct: NDArray[np.float64]
 
 
 def gather(picks: Sequence[Pick], poses: Mapping[str, NodePose], air: Air, settings: LocateSettings) -> Hearing | None:
@@ -80,6 +82,7 @@ def gather(picks: Sequence[Pick], poses: Mapping[str, NodePose], air: Air, setti
         time_s=time_s,
         direct=np.array([e.direct for e in evidence]),
         echo=np.array([e.echo for e in evidence]),
+        raw_direct=np.array([e.direct for e in evidence]),
     )
 
 

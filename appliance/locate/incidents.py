@@ -76,7 +76,7 @@ def _incident(group: Sequence[tuple[EpisodeFindings, Source]], settings: LocateS
         members.extend(source.hearing.picks[i] for i in source.best.member[source.best.member >= 0])
     shots.sort(key=lambda s: (s.time_ns, s.shooter))
     lead = max((source for _, source in group), key=lambda s: (s.best.score, -s.best.time_s[0]))
-    verdict = judge_located(members, lead.best.score)
+    verdict = judge_located(members, lead.belief)
     ids = sorted({pick.id for pick in members})
     episodes = {id(episode): episode for episode, _ in group}
     ambiguity = _alternatives(lead)

@@ -81,7 +81,24 @@ class LocateSettings:
     mirror_nodes: int = 7
     """More arrivals than this leave no second place."""
     min_evidence: float = 3.0
-    """Log odds over chance that a source needs."""
+    """Log odds over noise that a source needs to be looked at."""
+
+    # --- belief: what a source needs beyond what unrelated loud sounds at the same nodes fit by chance ---
+    # Set so that live-fire recordings exchanged between tests are located in one case of twenty, and real ones pass.
+    chance_odds: float = 1.0
+    """Log odds over chance; four arrivals of one round reach 1.5 to 3, each further node or round adds 4 to 8."""
+    unexplained_share: float = 0.18
+    """Share of strong sounds that may stay unexplained: streets are never quite silent."""
+    unexplained_cost: float = 40.0
+    """Log odds that each further unit of the unexplained share costs."""
+    lone_triple_odds: float = -4.0
+    """What one round at three nodes needs: it has no spare arrival, so its odds cannot rise above about 0."""
+    lone_triple_share: float = 0.10
+    """And next to nothing else may have been heard."""
+    joint_odds: float = 3.0
+    """Sources that only convince together need more each."""
+    sharp_area_m2: float = 500.0
+    """Geometry poorer than this earns no credit: far away everything fits."""
     min_nodes: int = 3
     """Fewer arrival times than this fix no place."""
     max_clock_sigma_s: float = 0.005

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.locate.acceptance import belief, coincidence, unexplained_share
 from appliance.locate.associate import Explanation, explain, mean_arrivals, refine
 from appliance.locate.echoes import log_echo_ratio
 from appliance.locate.hearing import Hearing, gather
@@ -24,11 +25,13 @@ class Source:
     hearing:     the episode as it was when the source was found
     best:        the explanation that won
     rivals:      explanations at other places, best first
+    belief:      log odds by which it is above what chance offers; see `acceptance`
     """
 
     hearing: Hearing
     best: Explanation
     rivals: tuple[Explanation, ...]
+    belief: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,25 +50,48 @@ def find_sources(
     if hearing is None:
         return EpisodeFindings(tuple(picks), ())
     active = np.ones(len(hearing.picks), dtype=bool)
-    found: list[Source] = []
+    found: list[tuple[Hearing, list[Explanation]]] = []
     while len(found) < settings.max_sources:
-        source = _best_source(hearing, active, settings)
-        if source is None:
+        ranked = _explanations(hearing, active, settings)
+        if not ranked or ranked[0].score < settings.min_evidence:
             break
-        found.append(source)
-        active[source.best.member[source.best.member >= 0]] = False
-        hearing = _with_echoes_of(hearing, source.best, settings)
-    found.sort(key=lambda s: (round(float(s.best.time_s[0]) * 1e6), round(float(s.best.fix.place_m[0]) * 100)))
-    return EpisodeFindings(tuple(picks), tuple(found))
+        found.append((hearing, ranked))
+        active[ranked[0].member[ranked[0].member >= 0]] = False
+        hearing = _with_echoes_of(hearing, ranked[0], settings)
+    return EpisodeFindings(tuple(picks), _believed(found, settings))
 
 
-def _best_source(hearing: Hearing, active: NDArray[np.bool_], settings: LocateSettings) -> Source | None:
+def _believed(found: Sequence[tuple[Hearing, list[Explanation]]], settings: LocateSettings) -> tuple[Source, ...]:
+    """The sources that chance does not explain, by time: together where they convince together, else one by one."""
+    odds = [coincidence(hearing, ranked[0], settings) for hearing, ranked in found]
+    firm = [i for i, value in enumerate(odds) if value >= settings.joint_odds]
+    if len(firm) > 1:
+        share = unexplained_share(found[0][0], [found[i][1][0] for i in firm], settings)
+        beliefs = {i: belief(found[i][1][0], odds[i], share, settings) for i in firm}
+        if min(beliefs.values()) >= 0.0:
+            return _by_time([_source(*found[i], beliefs[i]) for i in firm])
+    sources = []
+    for (hearing, ranked), value in zip(found, odds, strict=True):
+        share = unexplained_share(hearing, [ranked[0]], settings)
+        sources.append(_source(hearing, ranked, belief(ranked[0], value, share, settings)))
+    return _by_time([source for source in sources if source.belief >= 0.0])
+
+
+def _source(hearing: Hearing, ranked: Sequence[Explanation], value: float) -> Source:
+    return Source(hearing, ranked[0], tuple(ranked[1:]), round(value, 3))
+
+
+def _by_time(sources: Sequence[Source]) -> tuple[Source, ...]:
+    return tuple(
+        sorted(sources, key=lambda s: (round(float(s.best.time_s[0]) * 1e6), round(float(s.best.fix.place_m[0]) * 100)))
+    )
+
+
+def _explanations(hearing: Hearing, active: NDArray[np.bool_], settings: LocateSettings) -> list[Explanation]:
+    """Explanations of the picks in `active` by one source, best first."""
     starts = candidate_places(hearing, active, settings)
-    explanations = _ranked([explain(hearing, active, place_m, settings) for place_m in starts], settings)
-    explanations = _ranked([*explanations, *_mirrored(hearing, active, explanations, settings)], settings)
-    if not explanations or explanations[0].score < settings.min_evidence:
-        return None
-    return Source(hearing, explanations[0], tuple(explanations[1:]))
+    ranked = _ranked([explain(hearing, active, place_m, settings) for place_m in starts], settings)
+    return _ranked([*ranked, *_mirrored(hearing, active, ranked, settings)], settings)
 
 
 def _ranked(explanations: Sequence[Explanation | None], settings: LocateSettings) -> list[Explanation]:
