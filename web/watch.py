@@ -1,6 +1,5 @@
 """The one thread that notices change: woken by mesh, and without it looking at the store once a second."""
 
-import contextlib
 import enum
 import logging
 import selectors
@@ -40,7 +39,7 @@ class Watch:
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake: socket.socket | None = None
 
     @property
     def mesh(self) -> MeshLink:
@@ -53,23 +52,22 @@ class Watch:
         """Start watching; harmless when repeated. It waits for the process that serves, because threads don't fork."""
         with self._start:
             if self._thread is None and not self._stopping.is_set():
-                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+                self._wake, wake_in = socket.socketpair()
+                self._thread = threading.Thread(target=self._run, args=(wake_in,), name="watch", daemon=True)
                 self._thread.start()
 
     def stop(self) -> None:
         """End the thread and close what it used."""
         with self._start:
             self._stopping.set()
-            with contextlib.suppress(OSError):
-                self._wake_out.send(b"x")
-            if self._thread is not None:
-                self._thread.join()
-            self._wake_in.close()
-            self._wake_out.close()
+            if self._wake is None or self._thread is None:
+                return
+            self._wake.close()
+            self._thread.join()
 
-    def _run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_in, selectors.EVENT_READ)
+    def _run(self, wake: socket.socket) -> None:
+        with wake, selectors.DefaultSelector() as selector:
+            selector.register(wake, selectors.EVENT_READ)
             while not self._stopping.is_set():
                 self._connect(selector)
                 self._look()
