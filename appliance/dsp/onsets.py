@@ -22,8 +22,11 @@ class OnsetRules:
     min_rise_db:       least rise over that
     min_prominence_db: least prominence where the history is whole
     short_history_db:  that much more at no history at all, in proportion between
-    blast:             cells of an earlier onset that are left out of the history ...
-    blast_age:         ... once it is that old, so that a burst does not hide its own later rounds
+    blast:             cells of an earlier onset that are left out of the history, so that a burst does not hide its
+                       own later rounds ...
+    blast_age:         ... once it is that old ...
+    blast_margin_db:   ... and where the new one is no lower than this much below it, as an echo would be ...
+    min_blasts:        ... and where there are that many of them: a burst, not one blast and its echoes
     """
 
     history: int
@@ -36,6 +39,8 @@ class OnsetRules:
     short_history_db: float
     blast: int
     blast_age: int
+    blast_margin_db: float
+    min_blasts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +70,31 @@ def test_cell(energies: NDArray[np.float64], cell: int, blasts: list[int], rules
     rise_db = decibel(float(energies[cell] / max(float(energies[max(0, end - rules.before) : end].max()), 1e-18)))
     if rise_db < rules.min_rise_db:
         return None
+    peak = float(energies[cell : cell + rules.peak].max())
     start = max(0, end - rules.history)
-    counts = np.ones(end - start, np.bool_)
-    for blast in blasts:
-        if blast + rules.blast_age <= cell:
-            counts[max(0, blast - start) : max(0, blast - start + rules.blast)] = False
-    history = energies[start:end][counts]
+    history = energies[start:end][_counted(energies, cell, peak, blasts, rules)[start:end]]
     rank = min(history.size - 1, int(PROMINENCE_QUANTILE * history.size))
     level = max(float(np.partition(history, rank)[rank]), QUANTISATION_FLOOR)
-    prominence_db = decibel(float(energies[cell : cell + rules.peak].max()) / level)
+    prominence_db = decibel(peak / level)
     missing = 1.0 - history.size / rules.history if end < rules.history else 0.0
     needed_db = rules.min_prominence_db + rules.short_history_db * missing
     return Onset(cell, rise_db, prominence_db, prominence_db >= needed_db)
+
+
+def _counted(
+    energies: NDArray[np.float64], cell: int, peak: float, blasts: list[int], rules: OnsetRules
+) -> NDArray[np.bool_]:
+    """Which cells count as history of an onset: all but earlier blasts of about its size."""
+    counted = np.ones(energies.size, np.bool_)
+    highest = peak * 10.0 ** (rules.blast_margin_db / 10.0)
+    latest = cell - rules.blast_age
+    alike = [
+        blast
+        for blast in blasts
+        if cell - rules.history <= blast <= latest and energies[blast : blast + rules.peak].max() <= highest
+    ]
+    if len(alike) < rules.min_blasts:
+        return counted
+    for blast in alike:
+        counted[max(0, blast) : blast + rules.blast] = False
+    return counted

@@ -34,6 +34,9 @@ class GateSettings:
     min_rise_db:        an onset rises within milliseconds; a voice or an engine does not
     blast_s:            how long an earlier onset is left out of the history: the blast itself, not its echoes
     blast_age_s:        once it is so old: rounds come 50 ms apart and more, strong echoes sooner
+    blast_margin_db:    and no more than this above the new one: rounds of one shooter differ by less, echoes by more
+    min_blasts:         fewer leave gaps enough, and may as well be one blast and its echoes
+    blast_rise_db:      an onset that did not stand out counts as an earlier blast when it rose by this much
     merge_s:            rises closer than this are one front that is still growing
     """
 
@@ -47,6 +50,9 @@ class GateSettings:
     min_rise_db: float = 3.0
     blast_s: float = 0.010
     blast_age_s: float = 0.040
+    blast_margin_db: float = 6.0
+    min_blasts: int = 3
+    blast_rise_db: float = 6.0
     merge_s: float = 0.006
 
 
@@ -68,6 +74,8 @@ class Gate:
             short_history_db=SHORT_HISTORY_DB,
             blast=grid.cells(settings.blast_s),
             blast_age=grid.cells(settings.blast_age_s),
+            blast_margin_db=settings.blast_margin_db,
+            min_blasts=settings.min_blasts,
         )
         self._freeze = grid.cells(settings.freeze_s)
         self._max_freeze = grid.cells(settings.max_freeze_s)
@@ -80,6 +88,8 @@ class Gate:
         self._kept = self._rules.history + self._rules.guard + 3 * FRAME_CELLS
         self._n_frames = 0
         self._blasts: deque[int] = deque(maxlen=64)
+        self._blast_rise_db = settings.blast_rise_db
+        self._last_accepted = self._last_refused = -self._freeze
         self._freeze_began: int | None = None
 
     @property
@@ -139,24 +149,32 @@ class Gate:
         onsets: list[Onset] = []
         for index in (np.flatnonzero(frame > self._threshold) + first).tolist():
             cell = index + base
-            if self._blasts and cell - self._blasts[-1] < self._merge:
+            if cell - self._last_accepted < self._merge:
                 continue
             onset = test_cell(two_cell, index, [blast - base for blast in self._blasts], self._rules)
-            if onset is None:
+            if onset is None or (not onset.is_accepted and cell - self._last_refused < self._merge):
                 continue
             onsets.append(replace(onset, cell=cell))
-            if onset.is_accepted:
-                if not self._is_frozen() and self._freeze_began is None:
-                    self._freeze_began = cell
-                self._blasts.append(cell)
+            self._remember(onsets[-1])
         return onsets
+
+    def _remember(self, onset: Onset) -> None:
+        """Note an onset for those that come after it, and freeze the floor."""
+        if onset.is_accepted or onset.rise_db >= self._blast_rise_db:
+            self._blasts.append(onset.cell)
+        if not onset.is_accepted:
+            self._last_refused = onset.cell
+            return
+        if self._freeze_began is None:
+            self._freeze_began = onset.cell
+        self._last_accepted = onset.cell
 
     def _is_frozen(self) -> bool:
         """Whether an onset was heard lately, and the floor has not been frozen for too long."""
         if self._freeze_began is None:
             return False
         now = self._n_frames * FRAME_CELLS
-        if now - self._blasts[-1] > self._freeze:
+        if now - self._last_accepted > self._freeze:
             self._freeze_began = None
             return False
         return now - self._freeze_began <= self._max_freeze
