@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from appliance.devices.disabled import DisabledMicrophones, DisabledPlace, Fixed
 from appliance.devices.gps import GpsdPlace, GpsdSettings
 from appliance.devices.microphones import AlsaMicrophones, ArraySettings
 from appliance.errors import EarshotError
-from appliance.model.audio import ArrayGeometry
+from appliance.model.audio import ArrayGeometry, AudioBlock
+from appliance.model.instants import UtcNs
 from appliance.model.space import Geodetic, NodePose
 from appliance.ports import AudioSource, PlaceSource
 from appliance.scene.reader import read_scene
+from appliance.scene.stream import BlockServer, StreamSource
+from appliance.scene.world import WorldNode
 from appliance.timing.utc import UtcMapping
 
 GEOMETRY = ArrayGeometry(((0.0, 0.0, 0.0), (0.1, 0.0, 0.0)))
@@ -30,19 +33,52 @@ SCENE = """{"version": 1, "nodes": [{"id": "n1", "audio": "n1.wav", "start_ns": 
 "microphones_m": [[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]], "heading_deg": 0.0}]}"""
 
 
-@pytest.fixture(params=["alsa", "recorded", "disabled"])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> AudioSource:
+@pytest.fixture(params=["alsa", "simulated", "recorded", "disabled"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AudioSource]:
     if request.param == "disabled":
-        return DisabledMicrophones(GEOMETRY, RATE_HZ)
-    if request.param == "recorded":
-        sound = np.random.default_rng(3).normal(0, 0.1, (10 * RATE_HZ, 2))
-        soundfile.write(tmp_path / "n1.wav", sound, RATE_HZ, subtype="PCM_16")
-        (tmp_path / "scene.json").write_text(SCENE, "utf-8")
-        return read_scene(tmp_path).source("n1")
-    plugin = request.getfixturevalue("paced_plugin")
-    configure: Callable[[str], None] = request.getfixturevalue("alsa")
-    configure(f'pcm_type.paced {{ lib "{plugin}" }}\npcm.array {{ type paced channels 2 rate {RATE_HZ} }}')
-    return AlsaMicrophones(ArraySettings("array", GEOMETRY, RATE_HZ), lambda: UtcMapping(0, 1_000))
+        yield DisabledMicrophones(GEOMETRY, RATE_HZ)
+    elif request.param == "recorded":
+        yield recorded_source(tmp_path)
+    elif request.param == "simulated":
+        with simulated_source(tmp_path / "ears.sock") as simulated:
+            yield simulated
+    else:
+        plugin = request.getfixturevalue("paced_plugin")
+        configure: Callable[[str], None] = request.getfixturevalue("alsa")
+        configure(f'pcm_type.paced {{ lib "{plugin}" }}\npcm.array {{ type paced channels 2 rate {RATE_HZ} }}')
+        yield AlsaMicrophones(ArraySettings("array", GEOMETRY, RATE_HZ), lambda: UtcMapping(0, 1_000))
+
+
+def recorded_source(folder: Path) -> AudioSource:
+    sound = np.random.default_rng(3).normal(0, 0.1, (10 * RATE_HZ, 2))
+    soundfile.write(folder / "n1.wav", sound, RATE_HZ, subtype="PCM_16")
+    (folder / "scene.json").write_text(SCENE, "utf-8")
+    return read_scene(folder).source("n1")
+
+
+@contextlib.contextmanager
+def simulated_source(path: Path) -> Iterator[AudioSource]:
+    """A node's end of a stream that another thread feeds at the pace of real time."""
+    server = BlockServer(path, WorldNode("n1", POSE, GEOMETRY, float(RATE_HZ)))
+    stop = threading.Event()
+    world = threading.Thread(target=play, args=(server, stop))
+    world.start()
+    source = StreamSource(path)
+    yield source
+    source.close()
+    stop.set()
+    world.join()
+    server.close()
+
+
+def play(server: BlockServer, stop: threading.Event) -> None:
+    rng = np.random.default_rng(4)
+    n = RATE_HZ // 20
+    for number in itertools.count():
+        if stop.wait(0.05):
+            return
+        samples = rng.uniform(-1.0, 1.0, (2, n)).astype(np.float32)
+        server.send(AudioBlock(samples, number * n, float(RATE_HZ), UtcNs(10**18 + number * 50_000_000), 1_000))
 
 
 def test_audio_source_gives_blocks_that_fit_its_array_and_each_other(source: AudioSource) -> None:
@@ -62,7 +98,7 @@ def test_audio_source_gives_blocks_that_fit_its_array_and_each_other(source: Aud
         assert next_one.start_ns - one.start_ns == pytest.approx(between_ns, abs=20_000_000)
 
 
-@pytest.mark.parametrize("source", ["alsa", "disabled"], indirect=True)
+@pytest.mark.parametrize("source", ["alsa", "simulated", "disabled"], indirect=True)
 def test_live_audio_source_may_be_closed_by_another_thread_and_twice(source: AudioSource) -> None:
     ended = threading.Event()
     threading.Thread(target=read_to_the_end, args=(source, ended)).start()

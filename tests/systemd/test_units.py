@@ -47,7 +47,7 @@ def test_units_are_valid_and_their_sandboxes_strong(repository: Path) -> None:
     ("part", "changed", "complaint"),
     [
         ("WatchdogSec=", "WatchdogSecs=", "Unknown key 'WatchdogSecs'"),
-        ("Type=notify", "Type=notifying", "Failed to parse service type"),
+        ("Type=notify", "Type=notifying", "Failed to parse"),
         ("bin/earshot ", "bin/earshoot ", "is not executable"),
         (r"(?s)NoNewPrivileges=.*SystemCallFilter=", "", "exposure level for earshot-listen.service"),
     ],
