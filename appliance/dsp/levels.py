@@ -14,6 +14,9 @@ RAIL_SPREAD = 1.5 / 32_768
 """Two samples are the same rail when they differ by no more than the rounding of 16 bits."""
 FULL_SCALE = 0.999
 """A single sample this close to full scale is clipped, rail or not."""
+DROPOUT_S = 0.003
+DROPOUT_MARGIN_S = 0.002
+"""A click at the edge of a dropout and the ringing of the filters are over after this time."""
 SILENCE_DBFS = -150.0
 """What is reported for digital silence."""
 
@@ -46,6 +49,24 @@ def channel_levels(samples: NDArray[np.float32]) -> tuple[ChannelLevels, ...]:
         )
         for row, peak, square in zip(samples, peaks, squares, strict=True)
     )
+
+
+def is_dropout(samples: NDArray[np.float64], sample_rate_hz: float, front: int) -> bool:
+    """Whether the sound of all channels, (channels, n), stands still right before or after `front`.
+
+    Real sound never does; a driver that lost samples fills in zeros or the last value. A rail is not a dropout.
+    """
+    n = max(2, round(DROPOUT_S * sample_rate_hz))
+    margin = round(DROPOUT_MARGIN_S * sample_rate_hz)
+    for start in (max(0, front - margin - n), front + margin):
+        stretch = samples[:, start : start + n]
+        if (
+            stretch.shape[1] == n
+            and np.all(np.ptp(stretch, axis=1) == 0.0)
+            and np.all(np.abs(stretch[:, 0]) < RAIL_FROM)
+        ):
+            return True
+    return False
 
 
 def is_clipped(samples: NDArray[np.float32]) -> bool:

@@ -17,11 +17,16 @@ AFTER_S = 0.016
 
 @dataclass(frozen=True, slots=True)
 class Wavefront:
-    """A wavefront: when it reached the origin, with its 1-sigma; the channel that heard it best; where it came from."""
+    """A wavefront as measured.
+
+    sample, sigma_samples:   when it reached the array's origin
+    channel, channel_sample: which microphone heard it best, and when
+    """
 
     sample: float
     sigma_samples: float
     channel: int
+    channel_sample: float
     bearing: Bearing | NoBearing
 
 
@@ -43,7 +48,7 @@ def measure_wavefront(
         # Without a direction the wave may have reached this microphone before or after the array's origin.
         offset_s = float(np.linalg.norm(scan.positions_m[channel])) / SOUND_SPEED_MPS / math.sqrt(2.0)
         sigma = math.hypot(arrival.sigma_samples, offset_s * sample_rate_hz)
-        return Wavefront(arrival.sample, sigma, channel, bearing)
+        return Wavefront(arrival.sample, sigma, channel, arrival.sample, bearing)
     delays_s = scan.positions_m[working] @ bearing.slowness_spm
     beam = align(samples[working], sample_rate_hz, delays_s)
     at_channel_s = float(scan.positions_m[channel] @ bearing.slowness_spm)
@@ -52,4 +57,4 @@ def measure_wavefront(
     middle_m = scan.positions_m[working].mean(axis=0)
     way_s = math.sqrt(float(middle_m @ bearing.covariance @ middle_m))
     sigma = math.hypot(at_origin.sigma_samples, way_s * sample_rate_hz)
-    return Wavefront(at_origin.sample, sigma, channel, bearing)
+    return Wavefront(at_origin.sample, sigma, channel, arrival.sample, bearing)

@@ -8,19 +8,20 @@ the samples: first arrival, bearing, level, class.
 import math
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 
 from appliance.dsp.bearing import Bearing, BearingScan, NoBearing
-from appliance.dsp.levels import ChannelLevels, channel_levels, dbfs, is_clipped
+from appliance.dsp.levels import ChannelLevels, channel_levels, dbfs, is_clipped, is_dropout
 from appliance.dsp.onsets import Onset
+from appliance.dsp.phase import PhaseTest
 from appliance.dsp.wavefront import AFTER_S, BEFORE_S, Wavefront, measure_wavefront
 from appliance.model.audio import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, ArrayGeometry, AudioBlock
 from appliance.model.classes import Classifier, ClassProbabilities
 from appliance.model.instants import NS_PER_S, UtcNs
-from appliance.model.picks import Pick, Rejection, pick_id
+from appliance.model.picks import Phase, Pick, Rejection, pick_id
 from appliance.pipeline.gate import Gate, GateSettings
 from appliance.pipeline.history import History
 
@@ -28,8 +29,12 @@ PIECE_S = 0.1
 """Blocks are worked off in pieces no longer than this, so that a long block needs no more memory than a short one."""
 RATE_TOLERANCE = 0.01
 """A sample rate may wander by this share (corrections are below 0.1 %); more is another stream."""
+MAX_AMPLITUDE = 8.0
+"""Files of floats may go somewhat beyond full scale; more is damage, and would drown the floor."""
 LEVEL_S = 0.010
 """A blast has its peak within this time of its front."""
+SURE = 0.99
+"""A pick is called a shock wave or a blast from this probability on; a wrong name costs a place, none costs little."""
 RANK_S = 0.5
 """Half the second over which picks are counted, so also what a pick waits at least."""
 SPARE_S = 0.5
@@ -66,6 +71,7 @@ class _Candidate:
     onset: Onset
     front: Wavefront
     sample: float
+    phase: Phase
 
 
 @dataclass(slots=True)
@@ -76,6 +82,7 @@ class _Stream:
     first_sample: int
     gate: Gate
     scan: BearingScan
+    phase_test: PhaseTest
     history: History
     candidates: deque[_Candidate] = field(default_factory=deque)
     judged: deque[_Candidate] = field(default_factory=deque)
@@ -132,7 +139,7 @@ class Detector:
             self._stream = None
         if self._stream is None:
             self._stream = self._new_stream(block)
-        for piece in _pieces(block):
+        for piece in _pieces(self._clean(block)):
             self._stream.history.append(piece)
             for onset in self._stream.gate.feed(piece.samples):
                 self._onset(self._stream, onset, rejections)
@@ -156,6 +163,15 @@ class Detector:
         if not MIN_SAMPLE_RATE_HZ * 0.99 <= block.sample_rate_hz <= MAX_SAMPLE_RATE_HZ * 1.01:
             raise ValueError(f"sample rate {block.sample_rate_hz} Hz is outside 8..96 kHz")
 
+    def _clean(self, block: AudioBlock) -> AudioBlock:
+        """The block with samples that are no numbers, or far beyond full scale, put right and counted."""
+        peak = float(np.max(np.abs(block.samples), initial=0.0))
+        if peak <= MAX_AMPLITUDE:
+            return block
+        self._counts["block/samples that are no numbers or beyond full scale"] += 1
+        samples = np.clip(np.nan_to_num(block.samples, nan=0.0), -MAX_AMPLITUDE, MAX_AMPLITUDE)
+        return replace(block, samples=samples)
+
     def _new_stream(self, block: AudioBlock) -> _Stream:
         rate_hz = block.sample_rate_hz
         n_kept = round((self._before_s + self._wait_s + SPARE_S) * rate_hz)
@@ -164,6 +180,7 @@ class Detector:
             first_sample=block.first_sample,
             gate=Gate(self._geometry.n_channels, rate_hz, self._settings.gate),
             scan=BearingScan(np.array(self._geometry.microphones_m, np.float64), rate_hz),
+            phase_test=PhaseTest(rate_hz),
             history=History(self._geometry.n_channels, n_kept, block.first_sample),
         )
 
@@ -193,10 +210,14 @@ class Detector:
             return
         first = max(stream.history.first_sample, trigger - round(BEFORE_S * stream.rate_hz))
         window = stream.history.window(first, trigger + round(AFTER_S * stream.rate_hz)).astype(np.float64)
+        if stream.gate.has_floor and is_dropout(window, stream.rate_hz, trigger - first):
+            self._reject(stream, trigger, "dropout", "the samples beside it stand still", rejections)
+            return
         front = measure_wavefront(window, stream.rate_hz, trigger - first, stream.scan)
         if isinstance(front.bearing, NoBearing) and self._geometry.n_channels > 1:
             self._counts[f"bearing/{front.bearing.reason}"] += 1
-        candidate = _Candidate(onset, front, first + front.sample)
+        probability = stream.phase_test.shock_probability(window[front.channel], front.channel_sample)
+        candidate = _Candidate(onset, front, first + front.sample, _phase(probability))
         previous = stream.candidates[-1].sample if stream.candidates else -math.inf
         if candidate.sample - previous < self._settings.gate.merge_s / 2 * stream.rate_hz:
             self._reject(stream, candidate.sample, "arrival", "the same front as the onset before", rejections)
@@ -242,6 +263,7 @@ class Detector:
             level_db_spl=None if self._sensitivity_dbspl is None else peak_dbfs + self._sensitivity_dbspl,
             peak_dbfs=peak_dbfs,
             clipped=is_clipped(loud),
+            phase=candidate.phase,
             bearing_deg=bearing_deg,
             bearing_sigma_deg=bearing_sigma_deg,
             classes=classes,
@@ -264,6 +286,15 @@ class Detector:
         end = front + round(self._classifier.window_after_s * stream.rate_hz)
         window = stream.history.window(first, end)[candidate.front.channel].copy()
         return self._classifier.classify(window, stream.rate_hz, front - first)
+
+
+def _phase(shock_probability: float | None) -> Phase:
+    """The phase, where it is as good as sure."""
+    if shock_probability is None:
+        return Phase.UNKNOWN
+    if shock_probability >= SURE:
+        return Phase.SHOCK_WAVE
+    return Phase.MUZZLE_BLAST if shock_probability <= 1.0 - SURE else Phase.UNKNOWN
 
 
 def _follows(stream: _Stream, block: AudioBlock) -> bool:

@@ -98,6 +98,11 @@ class Gate:
         return self._meter.grid
 
     @property
+    def has_floor(self) -> bool:
+        """Whether any noise has been heard since the stream began."""
+        return self._floor.n_cells > 0
+
+    @property
     def examined_samples(self) -> int:
         """Samples since the start of the stream in which every onset has been found."""
         return max(0, self._n_frames - 1) * FRAME_CELLS * self.grid.samples_per_cell
