@@ -14,8 +14,8 @@ from types import FrameType
 
 log = logging.getLogger(__name__)
 
-STOP_TIMEOUT_S = 5.0
-"""A process that has not ended so long after SIGTERM is killed."""
+STOP_TIMEOUT_S = 8.0
+"""A process that has not ended so long after SIGTERM is killed; on an idle machine each takes 2 s at most."""
 RESTART_LIMIT = 5
 RESTART_WINDOW_S = 600.0
 """More than `RESTART_LIMIT` restarts in this window mean that restarting doesn't help, so the process stays down."""
