@@ -19,6 +19,9 @@ from appliance.pipeline.fusion import Fusion
 
 log = logging.getLogger(__name__)
 
+MAX_REST_S = 0.5
+"""After a computation the locator rests for as long as it took, but not for longer than an alert may be put off."""
+
 Input = Pick | NodePose | Air
 
 
@@ -76,6 +79,7 @@ class Locator:
     async def run(self) -> None:
         """Compute whenever something came, until cancelled; what is being computed then is forgotten."""
         # A daemon thread, because a computation may outlast the two seconds that a stop may take.
+        loop = asyncio.get_running_loop()
         jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         threading.Thread(target=_work, args=(jobs,), name="locate", daemon=True).start()
         try:
@@ -86,9 +90,12 @@ class Locator:
                 windows, self._windows = self._windows[:1], self._windows[1:]
                 if self._windows:
                     self._came.set()
+                began_s = loop.time()
                 await self._compute(jobs, functools.partial(self._update, inputs))
                 for window in windows:
                     await self._compute(jobs, functools.partial(self._locate_window, window))
+                # The first answer is never put off; echoes that trickle in afterwards must not fill the processor.
+                await asyncio.sleep(min(loop.time() - began_s, MAX_REST_S))
         finally:
             jobs.put(None)
 
