@@ -168,16 +168,18 @@ class Exchange:
 
     async def run(self) -> None:
         """Tell peers what is new on disk, and ask again what was not answered, until cancelled."""
-        try:
-            while True:
-                await asyncio.sleep(TICK_S)
-                for node in list(self._buckets):
-                    self._send_news(node)
-                self._ask()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while True:
+            await asyncio.sleep(TICK_S)
+            for node in list(self._buckets):
+                self._send_news(node)
+            self._ask()
+
+    async def close(self) -> None:
+        """Leave requests of peers unanswered."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _take(self, node: str, message: RecordsMessage) -> None:
         pushed = not message.asked

@@ -7,8 +7,9 @@ import functools
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from appliance import __version__
 from appliance.config.folder import NodeFolder
@@ -174,35 +175,42 @@ class MeshProcess:
 
     async def run(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set."""
-        port = await self.hub.listen(self._setup.interfaces, self._setup.port)
-        self._discovery = Discovery(self._announcement(port), self._setup.interfaces, self.hub.add_found)
-        await self._ears.start()
-        await self._pages.start()
-        self._introduce()
-        tasks = [
-            asyncio.ensure_future(work)
-            for work in (
-                self.hub.run(_utc_ns),
-                self._exchange.run(),
-                self._locator.run(),
-                self._discovery.run(),
-                self._look(),
-                heal(self._intake.take_late, self._writer, self._locator.put_window),
-                self._retain(),
-            )
-        ]
-        stopped = asyncio.ensure_future(stop.wait())
-        ready(port)
+        tasks: list[asyncio.Future[object]] = []
         try:
-            done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            port = await self.hub.listen(self._setup.interfaces, self._setup.port)
+            await self._ears.start()
+            await self._pages.start()
+            self._introduce()
+            self._discovery = Discovery(self._announcement(port), self._setup.interfaces, self.hub.add_found)
+            tasks += [asyncio.ensure_future(work) for work in self._work(self._discovery)]
+            tasks.append(asyncio.ensure_future(stop.wait()))
+            ready(port)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()  # none of them ends by itself but by an error
         finally:
-            for task in (stopped, *tasks):
-                task.cancel()
-            await asyncio.gather(stopped, *tasks, return_exceptions=True)
-            await self._ears.close()
-            await self._pages.close()
+            await self._close(tasks)
+
+    def _work(self, discovery: Discovery) -> tuple[Coroutine[Any, Any, None], ...]:
+        """All that goes on until the process stops."""
+        return (
+            self.hub.run(_utc_ns),
+            self._exchange.run(),
+            self._locator.run(),
+            discovery.run(),
+            self._look(),
+            heal(self._intake.take_late, self._writer, self._locator.put_window),
+            self._retain(),
+        )
+
+    async def _close(self, tasks: Sequence["asyncio.Future[object]"]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.hub.close()
+        await self._exchange.close()
+        await self._ears.close()
+        await self._pages.close()
 
     def _announcement(self, port: int) -> Announcement:
         site = self._credentials.site

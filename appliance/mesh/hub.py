@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from appliance.errors import PeerError
+from appliance.errors import InputError, PeerError
 from appliance.ledger.health import HEARTBEAT_S, is_alive
 from appliance.mesh.discovery import Found
 from appliance.mesh.link import UNPROVEN, Identity, Link, MemberError, accept, dial
@@ -95,9 +95,16 @@ class PeerHub:
         return {node: link.last_heard_s for node, link in self._links.items()}
 
     async def listen(self, addresses: tuple[str, ...], port: int) -> int:
-        """Accept peers on `addresses` (none: all) and `port` (0: any free one, the same on all); returns the port."""
+        """Accept peers on `addresses` (none: all) and `port` (0: any free one, the same on all); returns the port.
+
+        Raises InputError where that can't be listened on.
+        """
         for address in addresses or ("0.0.0.0",):  # noqa: S104  # peers are wherever the LAN is
-            server = await asyncio.start_server(self._came_in, address, port)
+            try:
+                server = await asyncio.start_server(self._came_in, address, port)
+            except OSError as error:
+                remedy = "choose another port, or an address that this machine has"
+                raise InputError(f"peers at {address} port {port}", error.strerror or str(error), remedy) from error
             port = server.sockets[0].getsockname()[1]
             self._servers.append(server)
         return port
@@ -135,28 +142,27 @@ class PeerHub:
             self._refused[reason] += 1
 
     async def run(self, utc_ns: Callable[[], int]) -> None:
-        """Dial, send heartbeats and drop silent links until cancelled; then close everything."""
+        """Dial, send heartbeats and drop silent links until cancelled."""
         next_beat_s = time.monotonic()
-        try:
-            while True:
-                now_s = time.monotonic()
-                self._dial_due(now_s)
-                if now_s >= next_beat_s:
-                    next_beat_s = now_s + HEARTBEAT_S
-                    self.broadcast(HeartbeatMessage(utc_ns()))
-                    self._drop_silent(now_s)
-                await asyncio.sleep(TICK_S)
-        finally:
-            await self._close()
+        while True:
+            now_s = time.monotonic()
+            self._dial_due(now_s)
+            if now_s >= next_beat_s:
+                next_beat_s = now_s + HEARTBEAT_S
+                self.broadcast(HeartbeatMessage(utc_ns()))
+                self._drop_silent(now_s)
+            await asyncio.sleep(TICK_S)
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Accept nobody any more and end all links."""
         for server in self._servers:
             server.close()
         for link in self._links.values():
             link.close()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _dial_due(self, now_s: float) -> None:
         for target in self._targets.values():

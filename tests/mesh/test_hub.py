@@ -8,7 +8,7 @@ import pytest
 import appliance.ledger.health
 import appliance.mesh.hub
 import appliance.mesh.link
-from appliance.errors import PeerError
+from appliance.errors import InputError, PeerError
 from appliance.mesh.discovery import Found
 from appliance.mesh.hub import MAX_PENDING_PER_ADDRESS, PeerHub
 from appliance.mesh.link import make_identity
@@ -25,12 +25,14 @@ class Peer:
         self.credentials = credentials
         self.hub = PeerHub(make_identity(credentials, "test"), self)
         self.linked = set()
+        self.n_links = 0
         self.heard = []
         self.refuses = lambda _: False
 
     def peer_up(self, peer):
         assert peer.node not in self.linked
         self.linked.add(peer.node)
+        self.n_links += 1
 
     def peer_down(self, node):
         self.linked.remove(node)
@@ -47,6 +49,7 @@ class Peer:
     async def stop(self):
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+        await self.hub.close()
 
 
 def with_peers(folder, *names, site=None):
@@ -106,12 +109,27 @@ def test_two_who_dial_each_other_at_once_end_with_one_link_that_works(tmp_path):
         await until(lambda: a.linked == {"n2"} and b.linked == {"n1"})
 
 
-def test_a_node_that_finds_itself_leaves_it_at_that(tmp_path):
+def test_of_two_links_of_a_pair_the_one_that_the_smaller_name_dialled_stays(tmp_path):
     @with_peers(tmp_path, "n1", "n2")
     async def scenario(a, b):
-        a.hub.add_static("127.0.0.1", a.port)
         a.hub.add_static("127.0.0.1", b.port)
-        await until(lambda: a.linked == {"n2"})
+        await until(lambda: a.linked and b.linked)
+        reader, writer = await tls_to(a, b.credentials)
+        await hung_up(reader)
+        writer.transport.abort()
+        assert a.n_links == 1
+        reader, writer = await tls_to(b, a.credentials)
+        await until(lambda: b.n_links == 2)
+        assert b.linked == {"n1"}, "a newer link by the same node replaces a dead one"
+        writer.transport.abort()
+
+
+def test_a_node_that_finds_itself_leaves_it_at_that(tmp_path):
+    @with_peers(tmp_path, "n1")
+    async def scenario(a):
+        a.hub.add_static("127.0.0.1", a.port)
+        await until(lambda: [t.node for t in a.hub._targets.values()] == ["n1"])
+        assert a.n_links == 0
         assert not a.hub.refused
 
 
@@ -172,8 +190,8 @@ def test_a_linked_peer_that_falls_silent_is_dropped(tmp_path, monkeypatch):
         writer.transport.abort()
 
 
-def strangers(folder):
-    """Ways to connect without being a member, each as a coroutine function of a peer."""
+def strangers(folder, member):
+    """Ways to connect without being a member, or not as one does, each as a coroutine function of a peer."""
     other = create_site("test")
     other.enrol("n2", folder / "stranger")
     stranger = load_credentials(folder / "stranger")
@@ -192,10 +210,8 @@ def strangers(folder):
         return await asyncio.open_connection("127.0.0.1", peer.port, ssl=context, server_hostname="")
 
     async def with_an_old_tls(peer):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context = member.client_context()
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
         try:
             return await asyncio.open_connection("127.0.0.1", peer.port, ssl=context, server_hostname="")
         except OSError:
@@ -219,7 +235,7 @@ def test_strangers_are_refused_and_counted_and_members_do_not_notice(tmp_path):
     async def scenario(a, c):
         a.hub.add_static("127.0.0.1", c.port)
         await until(lambda: a.linked == {"n3"})
-        for n, approach in enumerate(strangers(tmp_path), 1):
+        for n, approach in enumerate(strangers(tmp_path, c.credentials), 1):
             streams = await approach(a)
             if streams:
                 await hung_up(streams[0])
@@ -356,3 +372,11 @@ def test_the_hello_says_who_is_there(tmp_path):
             messages = decoder.feed(await reader.read(65_536))
         assert messages[0] == PeerHelloMessage("n1", "test")
         writer.transport.abort()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.77"])
+def test_a_port_or_address_that_can_not_be_had_is_named_with_the_remedy(tmp_path, address):
+    @with_peers(tmp_path, "n1", "n2")
+    async def scenario(a, b):
+        with pytest.raises(InputError, match=f"peers at {address} port .*choose another port"):
+            await b.hub.listen((address,), a.port)
