@@ -190,8 +190,8 @@ def test_a_linked_peer_that_falls_silent_is_dropped(tmp_path, monkeypatch):
         writer.transport.abort()
 
 
-def strangers(folder, member):
-    """Ways to connect without being a member, or not as one does, each as a coroutine function of a peer."""
+def strangers(folder):
+    """Ways to connect without being a member, each as a coroutine function of a peer."""
     other = create_site("test")
     other.enrol("n2", folder / "stranger")
     stranger = load_credentials(folder / "stranger")
@@ -209,14 +209,6 @@ def strangers(folder, member):
         context.verify_mode = ssl.CERT_NONE
         return await asyncio.open_connection("127.0.0.1", peer.port, ssl=context, server_hostname="")
 
-    async def with_an_old_tls(peer):
-        context = member.client_context()
-        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            return await asyncio.open_connection("127.0.0.1", peer.port, ssl=context, server_hostname="")
-        except OSError:
-            return None
-
     async def without_encryption(peer):
         reader, writer = await asyncio.open_connection("127.0.0.1", peer.port)
         writer.write(encode_frame(PeerHelloMessage("n2", "test")))
@@ -227,7 +219,7 @@ def strangers(folder, member):
         writer.close()
         return reader, writer
 
-    return [of_another_site, without_a_certificate, with_an_old_tls, without_encryption, who_hangs_up]
+    return [of_another_site, without_a_certificate, without_encryption, who_hangs_up]
 
 
 def test_strangers_are_refused_and_counted_and_members_do_not_notice(tmp_path):
@@ -235,7 +227,7 @@ def test_strangers_are_refused_and_counted_and_members_do_not_notice(tmp_path):
     async def scenario(a, c):
         a.hub.add_static("127.0.0.1", c.port)
         await until(lambda: a.linked == {"n3"})
-        for n, approach in enumerate(strangers(tmp_path, c.credentials), 1):
+        for n, approach in enumerate(strangers(tmp_path), 1):
             streams = await approach(a)
             if streams:
                 await hung_up(streams[0])
@@ -245,6 +237,17 @@ def test_strangers_are_refused_and_counted_and_members_do_not_notice(tmp_path):
         assert "could not prove that it is of this site" in a.hub.refused
         c.hub.send("n1", message(1))
         await until(lambda: a.heard == [("n3", message(1))])
+
+
+def test_a_member_with_an_older_tls_gets_no_link(tmp_path):
+    @with_peers(tmp_path, "n1", "n2")
+    async def scenario(a, b):
+        context = b.credentials.client_context()
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection("127.0.0.1", a.port, ssl=context, server_hostname="")
+        await until(lambda: a.hub.refused)
+        assert a.n_links == 0
 
 
 def test_connections_that_say_nothing_do_not_pile_up(tmp_path, monkeypatch):
