@@ -19,6 +19,8 @@ DROPOUT_MARGIN_S = 0.002
 """A click at the edge of a dropout and the ringing of the filters are over after this time."""
 SILENCE_DBFS = -150.0
 """What is reported for digital silence."""
+SMALLEST = 10.0 ** (SILENCE_DBFS / 20.0)
+CLIPPED_FROM_DBFS = 20.0 * math.log10(CLIPPED_FROM) - 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class ChannelLevels:
 
 def dbfs(amplitude: float) -> float:
     """An amplitude relative to full scale in dB, bounded below at `SILENCE_DBFS`."""
-    return max(20.0 * math.log10(amplitude), SILENCE_DBFS) if amplitude > 0.0 else SILENCE_DBFS
+    return 20.0 * math.log10(max(amplitude, SMALLEST))
 
 
 def channel_levels(samples: NDArray[np.float32]) -> tuple[ChannelLevels, ...]:
@@ -40,14 +42,12 @@ def channel_levels(samples: NDArray[np.float32]) -> tuple[ChannelLevels, ...]:
     if samples.shape[1] == 0:
         return tuple(ChannelLevels(SILENCE_DBFS, SILENCE_DBFS, 0) for _ in range(samples.shape[0]))
     peaks = np.maximum(samples.max(axis=1), -samples.min(axis=1))
-    squares = np.einsum("cn,cn->c", samples, samples)
+    mean_squares = np.einsum("cn,cn->c", samples, samples) / samples.shape[1]
+    amplitudes = np.maximum(np.stack([np.sqrt(mean_squares), peaks]), SMALLEST)
+    rms_dbfs, peak_dbfs = (20.0 * np.log10(amplitudes)).tolist()
     return tuple(
-        ChannelLevels(
-            rms_dbfs=dbfs(math.sqrt(float(square) / samples.shape[1])),
-            peak_dbfs=dbfs(float(peak)),
-            n_clipped_samples=int(np.count_nonzero(np.abs(row) >= CLIPPED_FROM)) if peak >= CLIPPED_FROM else 0,
-        )
-        for row, peak, square in zip(samples, peaks, squares, strict=True)
+        ChannelLevels(rms, peak, int(np.count_nonzero(np.abs(row) >= CLIPPED_FROM)) if peak >= CLIPPED_FROM_DBFS else 0)
+        for row, rms, peak in zip(samples, rms_dbfs, peak_dbfs, strict=True)
     )
 
 

@@ -29,7 +29,7 @@ PIECE_S = 0.1
 """Blocks are worked off in pieces no longer than this, so that a long block needs no more memory than a short one."""
 RATE_TOLERANCE = 0.01
 """A sample rate may wander by this share (corrections are below 0.1 %); more is another stream."""
-MAX_AMPLITUDE = 8.0
+MAX_PEAK_DBFS = 18.0
 """Files of floats may go somewhat beyond full scale; more is damage, and would drown the floor."""
 LEVEL_S = 0.010
 """A blast has its peak within this time of its front."""
@@ -81,12 +81,19 @@ class _Stream:
     rate_hz: float
     first_sample: int
     gate: Gate
-    scan: BearingScan
-    phase_test: PhaseTest
     history: History
     candidates: deque[_Candidate] = field(default_factory=deque)
     judged: deque[_Candidate] = field(default_factory=deque)
     rejected_at: deque[float] = field(default_factory=deque)
+
+
+@dataclass(frozen=True, slots=True)
+class _Instruments:
+    """What the second stage measures with; its tables depend on the array and the sample rate alone."""
+
+    rate_hz: float
+    scan: BearingScan
+    phase_test: PhaseTest
 
 
 class Detector:
@@ -117,6 +124,7 @@ class Detector:
         self._classifier = classifier
         self._settings = settings if settings is not None else DetectorSettings()
         self._stream: _Stream | None = None
+        self._instruments: _Instruments | None = None
         self._counts: Counter[str] = Counter()
         self._before_s = max(BEFORE_S, classifier.window_before_s if classifier is not None else 0.0)
         self._wait_s = max(RANK_S, classifier.window_after_s if classifier is not None else 0.0)
@@ -139,12 +147,13 @@ class Detector:
             self._stream = None
         if self._stream is None:
             self._stream = self._new_stream(block)
-        for piece in _pieces(self._clean(block)):
+        levels = channel_levels(block.samples)
+        for piece in _pieces(self._clean(block, levels)):
             self._stream.history.append(piece)
             for onset in self._stream.gate.feed(piece.samples):
                 self._onset(self._stream, onset, rejections)
             self._bring_out(self._stream, picks, rejections, at_end=False)
-        return DetectorOutput(tuple(picks), tuple(rejections), channel_levels(block.samples))
+        return DetectorOutput(tuple(picks), tuple(rejections), levels)
 
     def flush(self) -> DetectorOutput:
         """Bring out what is still waiting; the next block begins a new stream."""
@@ -163,14 +172,13 @@ class Detector:
         if not MIN_SAMPLE_RATE_HZ * 0.99 <= block.sample_rate_hz <= MAX_SAMPLE_RATE_HZ * 1.01:
             raise ValueError(f"sample rate {block.sample_rate_hz} Hz is outside 8..96 kHz")
 
-    def _clean(self, block: AudioBlock) -> AudioBlock:
+    def _clean(self, block: AudioBlock, levels: tuple[ChannelLevels, ...]) -> AudioBlock:
         """The block with samples that are no numbers, or far beyond full scale, put right and counted."""
-        peak = float(np.max(np.abs(block.samples), initial=0.0))
-        if peak <= MAX_AMPLITUDE:
+        if all(level.peak_dbfs <= MAX_PEAK_DBFS for level in levels):
             return block
-        self._counts["block/samples that are no numbers or beyond full scale"] += 1
-        samples = np.clip(np.nan_to_num(block.samples, nan=0.0), -MAX_AMPLITUDE, MAX_AMPLITUDE)
-        return replace(block, samples=samples)
+        self._counts["block/samples that are no numbers or far beyond full scale"] += 1
+        limit = 10.0 ** (MAX_PEAK_DBFS / 20.0)
+        return replace(block, samples=np.clip(np.nan_to_num(block.samples, nan=0.0), -limit, limit))
 
     def _new_stream(self, block: AudioBlock) -> _Stream:
         rate_hz = block.sample_rate_hz
@@ -179,8 +187,6 @@ class Detector:
             rate_hz=rate_hz,
             first_sample=block.first_sample,
             gate=Gate(self._geometry.n_channels, rate_hz, self._settings.gate),
-            scan=BearingScan(np.array(self._geometry.microphones_m, np.float64), rate_hz),
-            phase_test=PhaseTest(rate_hz),
             history=History(self._geometry.n_channels, n_kept, block.first_sample),
         )
 
@@ -213,16 +219,24 @@ class Detector:
         if stream.gate.has_floor and is_dropout(window, stream.rate_hz, trigger - first):
             self._reject(stream, trigger, "dropout", "the samples beside it stand still", rejections)
             return
-        front = measure_wavefront(window, stream.rate_hz, trigger - first, stream.scan)
+        instruments = self._instruments_for(stream.rate_hz)
+        front = measure_wavefront(window, stream.rate_hz, trigger - first, instruments.scan)
         if isinstance(front.bearing, NoBearing) and self._geometry.n_channels > 1:
             self._counts[f"bearing/{front.bearing.reason}"] += 1
-        probability = stream.phase_test.shock_probability(window[front.channel], front.channel_sample)
+        probability = instruments.phase_test.shock_probability(window[front.channel], front.channel_sample)
         candidate = _Candidate(onset, front, first + front.sample, _phase(probability))
         previous = stream.candidates[-1].sample if stream.candidates else -math.inf
         if candidate.sample - previous < self._settings.gate.merge_s / 2 * stream.rate_hz:
             self._reject(stream, candidate.sample, "arrival", "the same front as the onset before", rejections)
             return
         stream.candidates.append(candidate)
+
+    def _instruments_for(self, rate_hz: float) -> _Instruments:
+        """The instruments for a sample rate, made when it is first met."""
+        if self._instruments is None or self._instruments.rate_hz != rate_hz:
+            scan = BearingScan(np.array(self._geometry.microphones_m, np.float64), rate_hz)
+            self._instruments = _Instruments(rate_hz, scan, PhaseTest(rate_hz))
+        return self._instruments
 
     def _reject(self, stream: _Stream, sample: float, stage: str, reason: str, rejections: list[Rejection]) -> None:
         """Count an onset that becomes no pick, and list it unless the last second has been full of them."""
@@ -306,6 +320,9 @@ def _follows(stream: _Stream, block: AudioBlock) -> bool:
 def _pieces(block: AudioBlock) -> Iterator[AudioBlock]:
     """The block itself, or the pieces of a long one."""
     length = round(PIECE_S * block.sample_rate_hz)
+    if block.n_samples <= length:
+        yield block
+        return
     for start in range(0, block.n_samples, length):
         yield AudioBlock(
             samples=block.samples[:, start : start + length],

@@ -10,11 +10,15 @@ from appliance.dsp.band_energy import BandEnergyMeter, CellGrid
 from appliance.dsp.noise_floor import QUANTISATION_FLOOR, NoiseFloor
 from appliance.dsp.onsets import Onset, OnsetRules, test_cell
 
-FRAME_CELLS = 20
+MAX_LISTENING = 3
+"""Channels of a larger array that the gate listens to: enough to outvote one that is broken."""
+FRAME_CELLS = 24
 """Cells are worked off in frames of this many, counted from the start of the stream, so that blocks don't matter. A
-frame is looked at when the next is there, and learnt by the floor when the next but one is."""
-THRESHOLD_FRAMES = 5
-"""The threshold is worked out anew every so many frames, in each one while the floor is young."""
+frame is looked at when the next is there, and learnt by the floor one frame later."""
+DEAD_FRAMES = 40
+"""Every so many frames, a second, a channel that carries nothing is given up for another."""
+THRESHOLD_FRAMES = 10
+"""The threshold is worked out anew every so many frames, four times a second, in each one while the floor is young."""
 YOUNG_CELLS = 500
 SHORT_HISTORY_DB = 6.0
 """A history of a few cells has a 95 % quantile that is off by about as much."""
@@ -61,7 +65,10 @@ class Gate:
 
     def __init__(self, n_channels: int, sample_rate_hz: float, settings: GateSettings) -> None:
         """Start with nothing heard; cells count from the first sample that is fed."""
-        self._meter = BandEnergyMeter(n_channels, sample_rate_hz)
+        self._n_channels = n_channels
+        n_listening = min(n_channels, MAX_LISTENING)
+        self._listening = np.arange(n_listening) * n_channels // n_listening
+        self._meter = BandEnergyMeter(n_listening, sample_rate_hz)
         grid = self._meter.grid
         self._rules = OnsetRules(
             history=grid.cells(settings.history_s),
@@ -80,12 +87,12 @@ class Gate:
         self._freeze = grid.cells(settings.freeze_s)
         self._max_freeze = grid.cells(settings.max_freeze_s)
         self._merge = grid.cells(settings.merge_s)
-        # Every other cell is enough: neighbours share half their sound.
         self._floor = NoiseFloor(grid.cells(settings.floor_s) // 2, settings.false_alarm_probability)
         self._threshold = QUANTISATION_FLOOR
-        self._pending = np.empty((n_channels, 0))
+        self._pending = np.empty((n_listening, 0))
         self._cells = np.empty(0)
-        self._kept = self._rules.history + self._rules.guard + 3 * FRAME_CELLS
+        self._kept = self._rules.history + self._rules.guard + 2 * FRAME_CELLS
+        self._unlearnt = np.empty(0)
         self._n_frames = 0
         self._blasts: deque[int] = deque(maxlen=64)
         self._blast_rise_db = settings.blast_rise_db
@@ -109,54 +116,81 @@ class Gate:
 
     def feed(self, samples: NDArray[np.float32]) -> list[Onset]:
         """Onsets, accepted or not, that this sound completes, with cells counted since the start of the stream."""
-        energies = self._meter.feed(samples)
+        energies = self._meter.feed(samples[self._listening])
         self._pending = np.concatenate([self._pending, energies], axis=1)
-        onsets: list[Onset] = []
         n_frames = self._pending.shape[1] // FRAME_CELLS
-        for k in range(n_frames):
-            onsets += self._frame(self._pending[:, k * FRAME_CELLS : (k + 1) * FRAME_CELLS])
-        self._pending = self._pending[:, n_frames * FRAME_CELLS :]
-        return onsets
+        now, self._pending = np.split(self._pending, [n_frames * FRAME_CELLS], axis=1)
+        return self._frames(now)
 
     def finish(self) -> list[Onset]:
         """The onsets of what is still in hand; nothing may be fed afterwards."""
-        n_missing = 2 * FRAME_CELLS - self._pending.shape[1]
-        silence = np.zeros((self._pending.shape[0], n_missing))
-        ending = np.concatenate([self._pending, silence], axis=1)
-        return self._frame(ending[:, :FRAME_CELLS]) + self._frame(ending[:, FRAME_CELLS:])
+        silence = np.zeros((self._pending.shape[0], 2 * FRAME_CELLS - self._pending.shape[1]))
+        return self._frames(np.concatenate([self._pending, silence], axis=1))
 
-    def _frame(self, channels: NDArray[np.float64]) -> list[Onset]:
-        """Take in one frame of energies, (channels, cells), and look at the one before."""
+    def _frames(self, channels: NDArray[np.float64]) -> list[Onset]:
+        """Work off whole frames of energies, (channels, cells): one by one, or in runs where nothing happens."""
+        onsets: list[Onset] = []
+        if channels.shape[1] == 0:
+            return onsets
         cells = combine_channels(channels)
-        # Where nothing arrives at all, assume that the noise went on: when it comes back, that is no onset.
-        silent = cells < QUANTISATION_FLOOR
-        if silent.any():
-            cells = np.where(silent, self._floor.median(), cells)
-        self._cells = np.concatenate([self._cells[-self._kept :], cells])
-        self._n_frames += 1
-        if self._n_frames < 2:
-            return []
-        two_cell = 0.5 * (self._cells[:-1] + self._cells[1:])
-        base = self._n_frames * FRAME_CELLS - self._cells.size
-        first = self._cells.size - 2 * FRAME_CELLS
-        onsets = self._examine(two_cell, first, base)
-        if not self._is_frozen() and first >= FRAME_CELLS and not silent.any():
-            self._floor.learn(two_cell[first - FRAME_CELLS : first : 2])
-            if self._n_frames % THRESHOLD_FRAMES == 0 or self._floor.n_cells < YOUNG_CELLS:
-                self._threshold = self._floor.threshold()
+        start = 0
+        while start < cells.size:
+            end = start + (THRESHOLD_FRAMES - self._n_frames % THRESHOLD_FRAMES) * FRAME_CELLS
+            if not self._is_calm(cells[start:end]):
+                end = start + FRAME_CELLS
+            onsets += self._take(cells[start:end])
+            if self._n_frames % DEAD_FRAMES == 0 and self._n_channels > self._listening.size:
+                self._replace_dead(channels[:, start:end].max(axis=1))
+            start = end
         return onsets
 
-    def _examine(self, two_cell: NDArray[np.float64], first: int, base: int) -> list[Onset]:
-        """Onsets among the cells of the frame that begins at index `first`; index 0 is cell `base` of the stream."""
-        frame = two_cell[first : first + FRAME_CELLS]
-        if frame.max() <= self._threshold:
+    def _is_calm(self, cells: NDArray[np.float64]) -> bool:
+        """Whether these frames, and the one before, surely bring no onset and no change of state."""
+        if self._freeze_began is not None or self._floor.n_cells < YOUNG_CELLS:
+            return False
+        highest = max(float(cells.max()), float(self._cells[-FRAME_CELLS:].max()))
+        return highest <= self._threshold and float(cells.min()) >= QUANTISATION_FLOOR
+
+    def _replace_dead(self, highest: NDArray[np.float64]) -> None:
+        """Listen to the next channel instead of one whose highest energy says that it carries nothing."""
+        for k in np.flatnonzero(highest < QUANTISATION_FLOOR).tolist():
+            after = (int(self._listening[k]) + 1 + np.arange(self._n_channels)) % self._n_channels
+            self._listening[k] = next(channel for channel in after if channel not in self._listening)
+            self._meter.forget(k)
+
+    def _take(self, cells: NDArray[np.float64]) -> list[Onset]:
+        """Take in whole frames of energies, more than one only where it is calm, and look one frame behind them."""
+        # Where nothing arrives at all, assume that the noise went on: when it comes back, that is no onset.
+        is_silent = bool(cells.min() < QUANTISATION_FLOOR)
+        if is_silent:
+            cells = np.where(cells < QUANTISATION_FLOOR, self._floor.median(), cells)
+        self._cells = np.concatenate([self._cells[-self._kept :], cells])
+        self._n_frames += cells.size // FRAME_CELLS
+        first = self._cells.size - cells.size - FRAME_CELLS
+        if first < 0:
             return []
+        end = first + cells.size
+        two_cell = 0.5 * (self._cells[first:end] + self._cells[first + 1 : end + 1])
+        onsets = self._examine(first) if two_cell.max() > self._threshold else []
+        if not self._is_frozen() and not is_silent:
+            # Every other cell is enough: neighbours share half their sound.
+            self._floor.learn(self._unlearnt)
+            self._floor.learn(two_cell[:-FRAME_CELLS:2])
+            if self._n_frames % THRESHOLD_FRAMES == 0 or self._floor.n_cells < YOUNG_CELLS:
+                self._threshold = self._floor.threshold()
+        self._unlearnt = two_cell[-FRAME_CELLS::2]
+        return onsets
+
+    def _examine(self, first: int) -> list[Onset]:
+        """Onsets among the cells of the frame that begins at index `first`."""
+        energies = 0.5 * (self._cells[:-1] + self._cells[1:])
+        base = self._n_frames * FRAME_CELLS - self._cells.size
         onsets: list[Onset] = []
-        for index in (np.flatnonzero(frame > self._threshold) + first).tolist():
+        for index in (np.flatnonzero(energies[first : first + FRAME_CELLS] > self._threshold) + first).tolist():
             cell = index + base
             if cell - self._last_accepted < self._merge:
                 continue
-            onset = test_cell(two_cell, index, [blast - base for blast in self._blasts], self._rules)
+            onset = test_cell(energies, index, [blast - base for blast in self._blasts], self._rules)
             if onset is None or (not onset.is_accepted and cell - self._last_refused < self._merge):
                 continue
             onsets.append(replace(onset, cell=cell))
@@ -188,15 +222,22 @@ class Gate:
 def combine_channels(channels: NDArray[np.float64]) -> NDArray[np.float64]:
     """One energy per cell from those of all channels, (channels, cells): the mean of the middle half.
 
-    A channel that is dead, buzzes or is knocked against lies outside the middle. Two channels give their mean.
+    A channel that buzzes or is knocked against lies outside the middle; one that carries nothing is left out.
     """
-    n_channels = channels.shape[0]
-    if n_channels == 1:
-        only: NDArray[np.float64] = channels[0]
-        return only
-    working = channels.max(axis=1) >= QUANTISATION_FLOOR
-    if not working.all() and working.any():
-        return combine_channels(channels[working])
-    n_outside = max(1, n_channels // 4) if n_channels > 2 else 0
-    middle: NDArray[np.float64] = np.sort(channels, axis=0)[n_outside : n_channels - n_outside].mean(axis=0)
+    ordered = np.sort(channels, axis=0)
+    n_dead = np.count_nonzero(ordered < QUANTISATION_FLOOR, axis=0)
+    if not n_dead.any():
+        return _middle(ordered)
+    combined = np.zeros(channels.shape[1])
+    for n in range(channels.shape[0]):
+        columns = n_dead == n
+        combined[columns] = _middle(ordered[n:, columns])
+    return combined
+
+
+def _middle(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of the middle half of the rows, of all where they are no more than two."""
+    n = ordered.shape[0]
+    n_outside = max(1, n // 4) if n > 2 else 0
+    middle: NDArray[np.float64] = ordered[n_outside : n - n_outside].mean(axis=0)
     return middle

@@ -1,7 +1,6 @@
 """The latest sound of an array, and the UTC of each of its samples."""
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,71 +9,56 @@ from appliance.model.audio import AudioBlock
 from appliance.model.instants import NS_PER_S, UtcNs
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """The time of one sample, as a block brought it."""
-
-    first_sample: int
-    start_ns: int
-    sample_rate_hz: float
-    sigma_ns: int
-
-
 class History:
-    """A bounded stretch of samples, addressed by their index since the stream began."""
+    """A bounded stretch of sound, addressed by the index of its samples since the stream began.
+
+    It holds the blocks themselves and copies only what is asked for, which is seldom.
+    """
 
     def __init__(self, n_channels: int, n_kept: int, first_sample: int) -> None:
-        """Keep the last `n_kept` samples of a stream that begins at `first_sample`."""
-        self._kept = n_kept
-        self._buffer = np.zeros((n_channels, 2 * n_kept), np.float32)
-        self._filled = 0
-        self._buffer_first = first_sample
-        self._anchors: deque[Anchor] = deque()
+        """Keep at least the last `n_kept` samples of a stream that begins at `first_sample`."""
+        self._n_channels = n_channels
+        self._n_kept = n_kept
+        self._blocks: deque[AudioBlock] = deque()
+        self._end_sample = first_sample
 
     @property
     def first_sample(self) -> int:
         """Index of the oldest sample held."""
-        return self._buffer_first
+        return self._blocks[0].first_sample if self._blocks else self._end_sample
 
     @property
     def end_sample(self) -> int:
         """Index after the newest sample."""
-        return self._buffer_first + self._filled
+        return self._end_sample
 
     def append(self, block: AudioBlock) -> None:
-        """Add a block that follows on what is held."""
-        self._anchors.append(Anchor(block.first_sample, block.start_ns, block.sample_rate_hz, block.sigma_ns))
-        samples = block.samples
-        n = samples.shape[1]
-        if self._filled + n > self._buffer.shape[1]:
-            self._make_room(n)
-        self._buffer[:, self._filled : self._filled + n] = samples
-        self._filled += n
-        while len(self._anchors) > 1 and self._anchors[1].first_sample <= self._buffer_first:
-            self._anchors.popleft()
+        """Add a block that follows on what is held, and let go of what is too old."""
+        if block.n_samples == 0:
+            return
+        self._blocks.append(block)
+        self._end_sample = block.first_sample + block.n_samples
+        while self._end_sample - self._blocks[0].first_sample - self._blocks[0].n_samples >= self._n_kept:
+            self._blocks.popleft()
 
     def window(self, first: int, end: int) -> NDArray[np.float32]:
-        """Samples first..end-1 of all channels, as far as they are held: a view, valid until the next `append`."""
-        start = max(0, first - self._buffer_first)
-        return self._buffer[:, start : max(start, min(self._filled, end - self._buffer_first))]
+        """Samples first..end-1 of all channels, (channels, n), as far as they are held."""
+        parts = [
+            block.samples[:, max(0, first - block.first_sample) : end - block.first_sample]
+            for block in self._blocks
+            if block.first_sample < end and block.first_sample + block.n_samples > first
+        ]
+        return np.concatenate(parts, axis=1) if parts else np.empty((self._n_channels, 0), np.float32)
 
     def utc(self, sample: float) -> tuple[UtcNs, int]:
-        """UTC and its 1-sigma, nanoseconds, of a (fractional) sample index."""
-        anchor = self._anchors[0]
-        for candidate in self._anchors:
+        """UTC and its 1-sigma, nanoseconds, of a (fractional) sample index, by the block that it lies in.
+
+        Raises IndexError where nothing was appended yet.
+        """
+        block = self._blocks[0]
+        for candidate in self._blocks:
             if candidate.first_sample > sample:
                 break
-            anchor = candidate
-        offset_ns = (sample - anchor.first_sample) * NS_PER_S / anchor.sample_rate_hz
-        return UtcNs(anchor.start_ns + round(offset_ns)), anchor.sigma_ns
-
-    def _make_room(self, n_new: int) -> None:
-        keep = min(self._kept, self._filled)
-        if keep + n_new > self._buffer.shape[1]:
-            grown = np.zeros((self._buffer.shape[0], 2 * (keep + n_new)), np.float32)
-            grown[:, :keep] = self._buffer[:, self._filled - keep : self._filled]
-            self._buffer = grown
-        else:
-            self._buffer[:, :keep] = self._buffer[:, self._filled - keep : self._filled].copy()
-        self._buffer_first += self._filled - keep
-        self._filled = keep
+            block = candidate
+        offset_ns = (sample - block.first_sample) * NS_PER_S / block.sample_rate_hz
+        return UtcNs(block.start_ns + round(offset_ns)), block.sigma_ns
