@@ -51,13 +51,17 @@ class NodeFolder:
         return self.root / "run" / "ears.sock"
 
     def make(self) -> None:
-        """Make the folders. Raises InputError when a socket's path would be too long or a folder can't be made."""
+        """Make the folders that are missing, closed to others than the owner and its group.
+
+        Raises InputError when a socket's path would be too long or a folder can't be made.
+        """
         length = len(str(self.control_socket.absolute()).encode())
         if length > MAX_SOCKET_PATH_BYTES:
             raise InputError(str(self.root), f"makes a socket path of {length} bytes", "name a shorter state folder")
         try:
-            self.control_socket.parent.mkdir(parents=True, exist_ok=True)
-            self.root.chmod(0o700)
+            # The mode of a folder that is there already is its owner's business: systemd's, on a node.
+            self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self.control_socket.parent.mkdir(mode=0o750, exist_ok=True)
         except OSError as error:
             problem = error.strerror or "can't be made"
             raise InputError(str(self.root), problem, "name a state folder that can be written") from error
