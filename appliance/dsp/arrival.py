@@ -47,6 +47,8 @@ MAX_MISFIT = 0.25
 """Root mean square of the residual over the peak beyond which the front is no blast pulse."""
 SIGMA_FLOOR_S = 3e-6
 """What the model of the front leaves out even when it fits."""
+CLIPPED_SIGMA_S = 40e-6
+"""The same where the rise was clipped: found on pulses that were clipped by factors of 1.2 to 4."""
 UNFITTED_SIGMA = 0.35
 """Without a fit, sigma of the front in units of the time between 20 % and 80 % of the rise."""
 
@@ -60,12 +62,16 @@ class Arrival:
     is_fitted: bool
 
 
-def first_arrival(samples: NDArray[np.float64], sample_rate_hz: float, trigger: int) -> Arrival:
+def first_arrival(
+    samples: NDArray[np.float64], sample_rate_hz: float, trigger: int, *, rail: float = math.inf
+) -> Arrival:
     """The front of the sound that rises around `samples[trigger]`, one channel, shape (n,).
 
-    At least 20 ms should lie before `trigger`, as the noise is measured there, and 5 ms after it.
+    At least 20 ms should lie before `trigger`, as the noise is measured there, and 5 ms after it. Samples of `rail` or
+    more in magnitude are clipped: they say nothing of what the sound was.
     """
     high_passed = _high_pass(samples, sample_rate_hz)
+    is_whole = np.abs(samples) < rail
     smooth = _smooth(high_passed, round(SMOOTHING_S / 2.0 * sample_rate_hz))
     start = max(1, trigger - round(LEAD_S * sample_rate_hz))
     stop = min(smooth.size, trigger + round(PEAK_S * sample_rate_hz))
@@ -75,7 +81,7 @@ def first_arrival(samples: NDArray[np.float64], sample_rate_hz: float, trigger: 
     level = min(max(FRONT_LEVEL, NOISE_SIGMAS * noise_share), 0.9)
     crossing = _crossing(smooth, change, peak, level)
     noise_rms = max(float(np.std(high_passed[start // 3 : start])), 1e-7)
-    fitted = _fit(high_passed, crossing, peak, noise_rms, sample_rate_hz)
+    fitted = _fit(high_passed, is_whole, _Rise(crossing, peak, noise_rms), sample_rate_hz)
     if fitted is not None:
         return fitted
     rise = max(_crossing(smooth, change, peak, 0.8) - _crossing(smooth, change, peak, 0.2), 1.0)
@@ -142,18 +148,32 @@ def _first_peak(samples: NDArray[np.float64], start: int, end: int, noise_rms: f
     return start + int(np.argmax(hump))
 
 
+@dataclass(frozen=True, slots=True)
+class _Rise:
+    """A rise as first seen: where it begins and has its peak, samples, and the noise before it."""
+
+    crossing: float
+    peak: int
+    noise_rms: float
+
+
 def _fit(
-    samples: NDArray[np.float64], crossing: float, peak: int, noise_rms: float, sample_rate_hz: float
+    samples: NDArray[np.float64], is_whole: NDArray[np.bool_], rise: _Rise, sample_rate_hz: float
 ) -> Arrival | None:
     """Levenberg-Marquardt over time, log duration and log smoothing; the amplitude follows linearly."""
+    crossing, noise_rms = rise.crossing, rise.noise_rms
     first = max(0, int(crossing - FIT_BEFORE_S * sample_rate_hz))
-    peak = _first_peak(samples, int(crossing), min(peak, int(crossing + FIT_RISE_S * sample_rate_hz)), noise_rms)
+    last = min(rise.peak, int(crossing + FIT_RISE_S * sample_rate_hz))
+    peak = _first_peak(samples, int(crossing), last, noise_rms)
+    while peak + 1 < samples.size and not is_whole[peak : peak + 2].all():
+        peak += 1  # to the end of the rail: what follows it tells how high the blast went
     end = min(samples.size, peak + 2 + round(FIT_BEYOND_PEAK_S * sample_rate_hz))
-    data = samples[first:end]
     height = float(np.max(np.abs(samples[int(crossing) : peak + 1]), initial=0.0))
-    if data.size < 6 or height <= 0.0:
+    used = np.arange(first, end)[is_whole[first:end]]
+    if used.size < 6 or height <= 0.0:
         return None
-    times_s = (np.arange(first, end) - crossing) / sample_rate_hz
+    data = samples[used]
+    times_s = (used - crossing) / sample_rate_hz
     front = _Front(times_s, data, math.hypot(noise_rms, MODEL_ERROR * height), 0.3 / sample_rate_hz)
     start = np.array([0.0, math.log(PRIOR_DURATION_S[0]), math.log(PRIOR_SMOOTHING_S[0])])
     best, covariance = _levenberg_marquardt(front, start)
@@ -166,7 +186,8 @@ def _fit(
     expected = noise_rms**2 * (1.0 + 2.0 * math.sqrt(2.0 / n_free))
     unexplained = max(0.0, misfit**2 * data.size / n_free - expected) / front.sigma**2
     inflation = 1.0 + unexplained * max(1.0, ERROR_LENGTH_S * sample_rate_hz)
-    sigma_s = math.hypot(math.sqrt(covariance[0, 0] * inflation), SIGMA_FLOOR_S)
+    floor_s = SIGMA_FLOOR_S if used.size == end - first else CLIPPED_SIGMA_S
+    sigma_s = math.hypot(math.sqrt(covariance[0, 0] * inflation), floor_s)
     return Arrival(crossing + float(best[0]) * sample_rate_hz, sigma_s * sample_rate_hz, is_fitted=True)
 
 

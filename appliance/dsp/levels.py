@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def channel_levels(samples: NDArray[np.float32]) -> tuple[ChannelLevels, ...]:
         return tuple(ChannelLevels(SILENCE_DBFS, SILENCE_DBFS, 0) for _ in range(samples.shape[0]))
     peaks = np.maximum(samples.max(axis=1), -samples.min(axis=1))
     mean_squares = np.einsum("cn,cn->c", samples, samples) / samples.shape[1]
-    amplitudes = np.maximum(np.stack([np.sqrt(mean_squares), peaks]), SMALLEST)
+    amplitudes = np.maximum(np.stack([np.sqrt(mean_squares), peaks]).astype(np.float64), SMALLEST)
     rms_dbfs, peak_dbfs = (20.0 * np.log10(amplitudes)).tolist()
     return tuple(
         ChannelLevels(rms, peak, int(np.count_nonzero(np.abs(row) >= CLIPPED_FROM)) if peak >= CLIPPED_FROM_DBFS else 0)
@@ -69,12 +70,16 @@ def is_dropout(samples: NDArray[np.float64], sample_rate_hz: float, front: int) 
     return False
 
 
-def is_clipped(samples: NDArray[np.float32]) -> bool:
-    """Whether a short stretch of one channel, shape (n,), touched the rail: its peak is then a lower bound."""
+def rail_of(samples: NDArray[np.floating[Any]]) -> float:
+    """The magnitude from which on samples of a short stretch of one channel, shape (n,), are clipped; else infinity."""
     peak = float(np.max(np.abs(samples), initial=0.0))
     if peak < RAIL_FROM:
-        return False
-    if peak >= FULL_SCALE:
-        return True
-    at_rail = np.abs(samples) >= peak - RAIL_SPREAD
-    return bool(np.any(at_rail[1:] & at_rail[:-1]))
+        return math.inf
+    rail = peak - RAIL_SPREAD
+    at_rail = np.abs(samples) >= rail
+    return rail if peak >= FULL_SCALE or bool(np.any(at_rail[1:] & at_rail[:-1])) else math.inf
+
+
+def is_clipped(samples: NDArray[np.floating[Any]]) -> bool:
+    """Whether a short stretch of one channel, shape (n,), touched the rail: its peak is then a lower bound."""
+    return math.isfinite(rail_of(samples))

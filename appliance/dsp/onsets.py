@@ -58,7 +58,7 @@ def decibel(ratio: float) -> float:
     return 10.0 * math.log10(max(ratio, 1e-15))
 
 
-def test_cell(energies: NDArray[np.float64], cell: int, blasts: list[int], rules: OnsetRules) -> Onset | None:
+def onset_at(energies: NDArray[np.float64], cell: int, blasts: list[int], rules: OnsetRules) -> Onset | None:
     """The onset at `cell` of two-cell energies, shape (n,), or None where nothing rises there.
 
     `blasts` are the cells of earlier onsets, all counted as indices of `energies`. An onset that does not stand out is

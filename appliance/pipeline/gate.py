@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from appliance.dsp.band_energy import BandEnergyMeter, CellGrid
 from appliance.dsp.noise_floor import QUANTISATION_FLOOR, NoiseFloor
-from appliance.dsp.onsets import Onset, OnsetRules, test_cell
+from appliance.dsp.onsets import Onset, OnsetRules, onset_at
 
 MAX_LISTENING = 3
 """Channels of a larger array that the gate listens to: enough to outvote one that is broken."""
@@ -190,7 +190,7 @@ class Gate:
             cell = index + base
             if cell - self._last_accepted < self._merge:
                 continue
-            onset = test_cell(energies, index, [blast - base for blast in self._blasts], self._rules)
+            onset = onset_at(energies, index, [blast - base for blast in self._blasts], self._rules)
             if onset is None or (not onset.is_accepted and cell - self._last_refused < self._merge):
                 continue
             onsets.append(replace(onset, cell=cell))
