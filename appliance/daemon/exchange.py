@@ -129,7 +129,7 @@ class Exchange:
         self._replica.add_own(record)
         if self.hub is not None:
             self.hub.broadcast(RecordsMessage((record,), asked=False))
-        stored = self._keep([record])
+        stored = self._keep([record], is_urgent=True)
         self._on_records([record])
         return stored
 
@@ -190,7 +190,7 @@ class Exchange:
         received = self._replica.receive(node, message.records, asked=message.asked, bodies_after_ns=after_ns)
         if received.accepted:
             self._note_ends(received.accepted)
-            self._keep(received.accepted)
+            self._keep(received.accepted, is_urgent=False)  # who wrote them has them on disk
             self._on_records(received.accepted)
         for verdict in received.offences:
             self._refuse(f"record: {verdict}")
@@ -200,10 +200,11 @@ class Exchange:
         if message.asked or Verdict.GAP in received.others:
             self._ask()
 
-    def _keep(self, records: Sequence[Record]) -> "asyncio.Future[None]":
+    def _keep(self, records: Sequence[Record], *, is_urgent: bool) -> "asyncio.Future[None]":
         """Hand records to the disk, and remember when they are there."""
         rows = tuple(records)
-        stored = asyncio.wrap_future(self._store.submit(lambda store: store.add_records(rows)))
+        work = self._store.submit(lambda store: store.add_records(rows), is_urgent=is_urgent)
+        stored = asyncio.wrap_future(work)
         stored.add_done_callback(lambda done: self._kept(done, rows))
         return stored
 
@@ -233,7 +234,7 @@ class Exchange:
             return
         known[enrolled.fingerprint] = enrolled
         row = (enrolled.fingerprint, enrolled.node, enrolled.der)
-        self._store.submit(lambda store: store.add_certificate(*row))
+        self._store.submit(lambda store: store.add_certificate(*row), is_urgent=False)
         if self.hub is not None:
             self.hub.broadcast(RosterMessage((enrolled.der,)))
 

@@ -6,6 +6,7 @@ One thread at a time.
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,10 @@ class NodeStore:
         self._db = open_for_writing(path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, with all of the log in the database itself where no reader keeps that from happening."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
     @contextlib.contextmanager

@@ -6,6 +6,7 @@ is full or locked the work waits and is tried again; `problem` says so meanwhile
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 MAX_WAITING = 10_000
 """Minutes of work of a busy mesh; while a disk is full, memory must not fill up as well."""
+LINGER_S = 0.25
+"""How long work that nobody waits for lingers, so that more of it shares one sync: an SD card wears by the sync."""
 MAX_GROUP = 256
 """Pieces in one transaction, so that the first of them is not kept waiting by the last."""
 RETRY_S = 1.0
@@ -25,8 +28,9 @@ RETRY_S = 1.0
 class _Job:
     """A piece of work and who waits for it."""
 
-    def __init__(self, work: Callable[[NodeStore], Any]) -> None:
+    def __init__(self, work: Callable[[NodeStore], Any], *, is_urgent: bool) -> None:
         self.work = work
+        self.is_urgent = is_urgent
         self.future: Future[Any] = Future()
         self.future.set_running_or_notify_cancel()  # who stops waiting does not take the work back
         self.result: Any = None
@@ -51,12 +55,13 @@ class GroupWriter:
         """Why nothing can be written at the moment; None: it can."""
         return self._problem
 
-    def submit(self, work: Callable[[NodeStore], T]) -> Future[T]:
+    def submit(self, work: Callable[[NodeStore], T], *, is_urgent: bool = True) -> Future[T]:
         """Do `work` in a transaction; the future is done when it is on disk. It may run again after a failed commit.
 
+        What is not urgent lingers until urgent work comes, but no longer than `LINGER_S`; the order stays.
         Raises StoreError where too much waits already.
         """
-        job = _Job(work)
+        job = _Job(work, is_urgent=is_urgent)
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -81,16 +86,17 @@ class GroupWriter:
     def _take_group(self) -> tuple[list[_Job], bool]:
         """What waits, at most `MAX_GROUP`, and whether more will come."""
         group: list[_Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            group.append(job)
-            if len(group) == MAX_GROUP:
-                return group, True
+        due_s = float("inf")
+        while len(group) < MAX_GROUP:
             try:
-                job = self._jobs.get_nowait()
+                job = self._jobs.get(timeout=None if not group else max(0.0, due_s - time.monotonic()))
             except queue.Empty:
-                return group, True
-        return group, False
+                break
+            if job is None:
+                return group, False
+            group.append(job)
+            due_s = 0.0 if job.is_urgent else min(due_s, time.monotonic() + LINGER_S)
+        return group, True
 
     def _write(self, group: list[_Job]) -> None:
         """Do all of a group and tell its callers; for ever, unless the writer is closing."""

@@ -62,6 +62,25 @@ def test_work_returns_its_result_in_the_order_in_which_it_was_handed_in(writer):
     assert done == list(range(500))
 
 
+def test_work_that_nobody_waits_for_gets_done_soon_all_the_same(path, writer):
+    records = Author("n1").stream(40)
+    futures = [writer.submit(lambda store, r=r: store.add_records([r]), is_urgent=False) for r in records]
+    for future in futures:
+        future.result(5)
+    assert seen_by_another_program(path) == [r.seq for r in records]
+
+
+def test_urgent_work_takes_what_lingers_along_and_before_itself(path, writer, monkeypatch):
+    monkeypatch.setattr("appliance.storage.writer.LINGER_S", 60.0)
+    first, second = Author("n1").stream(2)
+    lingering = writer.submit(lambda store: store.add_records([first]), is_urgent=False)
+    with pytest.raises(TimeoutError):
+        lingering.result(0.05)
+    writer.submit(lambda store: store.add_records([second])).result(5)
+    lingering.result(0)
+    assert seen_by_another_program(path) == [1, 2]
+
+
 def test_one_piece_that_fails_fails_alone(path, writer):
     records = Author("n1").stream(3)
     hold = threading.Event()
