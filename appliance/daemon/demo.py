@@ -42,7 +42,7 @@ from appliance.model.health import HealthState
 from appliance.model.instants import NS_PER_S
 from appliance.scene.neighbourhood import NetSettings, make_neighbourhood
 from appliance.scene.reader import read_scene
-from appliance.scene.replaying import ReplayWorld
+from appliance.scene.replaying import QuietWorld, ReplayWorld
 from appliance.scene.simulation import SimulatedWorld, WorldSettings, truth_of
 from appliance.scene.stream import BlockServer, feed
 from appliance.scene.town import degrees_of
@@ -54,8 +54,9 @@ TOKEN_VARIABLE = "EARSHOT_WEB_TOKEN"  # noqa: S105 - the name of a variable
 NODES_UP_S = 120.0
 """Fifteen processes on two busy cores start well within this."""
 POLL_S = 0.3
-WORLD_LEAD_S = 0.5
-"""The world begins so long after it is made, so that its first block is not late."""
+WORLD_LEAD_S = 1.0
+WORLD_LEAD_PER_NODE_S = 0.15
+"""The world begins so long after it is asked for: making it takes time, and its first block must not be late."""
 CLOCK_SIGMA_US = 1.0
 """What GPS with PPS gives."""
 MAX_NODES = 25
@@ -137,15 +138,30 @@ class Demo:
         self._player: threading.Thread | None = None
         self.problem: EarshotError | None = None
 
+    def open_ears(self) -> None:
+        """Let the nodes hear quiet, so that they come up with working ears and nothing is missed."""
+        start_ns = time.time_ns()
+        self._start_feeding(QuietWorld([node.world for node in self.nodes], start_ns=start_ns), start_ns)
+
     def play(self) -> None:
-        """Begin to play the world to the nodes, in a thread of its own."""
-        start_ns = time.time_ns() + round(WORLD_LEAD_S * NS_PER_S)
+        """Begin to play the world."""
+        start_ns = time.time_ns() + round((WORLD_LEAD_S + WORLD_LEAD_PER_NODE_S * len(self.nodes)) * NS_PER_S)
         made, _ = self._make_world(start_ns=start_ns)
         world: World = made
         if isinstance(made, SimulatedWorld):
             world = _WitnessedWorld(made, start_ns, self._state / "truth.jsonl")
+        self._stop_feeding()
+        self._start_feeding(world, start_ns)
+
+    def _start_feeding(self, world: World, start_ns: int) -> None:
+        self._stop_playing.clear()
         self._player = threading.Thread(target=self._feed, args=(world, start_ns), name="world", daemon=True)
         self._player.start()
+
+    def _stop_feeding(self) -> None:
+        self._stop_playing.set()
+        if self._player is not None:
+            self._player.join()
 
     def _feed(self, world: World, start_ns: int) -> None:
         try:
@@ -162,10 +178,8 @@ class Demo:
 
     def close(self) -> None:
         """End the processes and the world."""
-        self._stop_playing.set()
+        self._stop_feeding()
         self.supervisor.stop()
-        if self._player is not None:
-            self._player.join()
         for server in self._servers.values():
             server.close()
 
@@ -178,9 +192,10 @@ def run_demo(options: DemoOptions) -> int:
         try:
             _say(f"starting {len(demo.nodes)} nodes; their files are in {state}")
             demo.supervisor.start()
-            demo.play()
+            demo.open_ears()
             if not _wait_until_up(demo, stopped):
                 return STATUS_DID_NOT_START if not stopped.is_set() else 0
+            demo.play()
             _announce(demo, state)
             return _watch(demo, stopped)
         finally:

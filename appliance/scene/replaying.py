@@ -1,6 +1,6 @@
-"""A recorded scene as if it happened now."""
+"""A recorded scene as if it happened now, and the quiet before it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from appliance.scene.world import WorldNode, faint_noise
 
 LATITUDE_NS = NS_PER_MS
 """A block that ends so little later still belongs to the step: rates are never quite round."""
+
+QUIET_SIGMA_NS = 1_000
+"""Clock error that nodes are told in quiet, where it matters to nothing."""
 
 
 class ReplayWorld:
@@ -105,6 +108,44 @@ class ReplayWorld:
             start_ns=UtcNs(_end_ns(last)),
             sigma_ns=last.sigma_ns,
         )
+
+
+class QuietWorld:
+    """The nodes of another world, hearing nothing but their converters: what plays before that world begins."""
+
+    def __init__(self, nodes: Sequence[WorldNode], *, start_ns: int, block_s: float = 0.1, seed: int = 0) -> None:
+        """Begin at `start_ns`."""
+        self._nodes = tuple(nodes)
+        self._start_ns = start_ns
+        self._block_s = block_s
+        self._rng = np.random.default_rng(seed)
+        self._n_blocks = 0
+
+    @property
+    def nodes(self) -> tuple[WorldNode, ...]:
+        """The nodes of the other world."""
+        return self._nodes
+
+    @property
+    def air(self) -> Air | None:
+        """None: nobody measures it."""
+        return None
+
+    @property
+    def block_s(self) -> float:
+        """Seconds of quiet in a block."""
+        return self._block_s
+
+    def advance(self) -> Mapping[str, AudioBlock]:
+        """The next block of every node."""
+        start_ns = UtcNs(self._start_ns + round(self._n_blocks * self._block_s * NS_PER_S))
+        self._n_blocks += 1
+        return {node.id: self._block(node, start_ns) for node in self._nodes}
+
+    def _block(self, node: WorldNode, start_ns: UtcNs) -> AudioBlock:
+        n = max(1, round(self._block_s * node.sample_rate_hz))
+        samples = faint_noise(node.geometry.n_channels, n, self._rng)
+        return AudioBlock(samples, (self._n_blocks - 1) * n, node.sample_rate_hz, start_ns, QUIET_SIGMA_NS)
 
 
 def _end_ns(block: AudioBlock) -> int:

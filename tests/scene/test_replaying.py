@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from appliance.model.audio import ArrayGeometry
+from appliance.model.space import Geodetic, NodePose
 from appliance.scene.reader import read_scene
-from appliance.scene.replaying import ReplayWorld
+from appliance.scene.replaying import QuietWorld, ReplayWorld
+from appliance.scene.world import WorldNode
 
 T0_NS = 1_500_000_000_000_000_000
 NOW_NS = 1_800_000_000_123_456_789
@@ -76,3 +79,13 @@ def test_the_nodes_are_those_of_the_scene(world: ReplayWorld) -> None:
     assert world.nodes[1].pose.position.lat_deg == 1.0
     assert world.air is None
     world.close()
+
+
+def test_quiet_is_nearly_nothing_in_step_and_in_time():
+    geometry = ArrayGeometry(((0.0, 0.0, 0.0), (0.1, 0.0, 0.0)))
+    pose = NodePose("n1", Geodetic(35.0, -106.0, 0.0), 1.0)
+    world = QuietWorld([WorldNode("n1", pose, geometry, 16_000.0)], start_ns=NOW_NS, block_s=0.1)
+    first, second = world.advance()["n1"], world.advance()["n1"]
+    assert first.samples.shape == (2, 1_600)
+    assert 0.0 < float(np.abs(first.samples).max()) < 1e-3
+    assert (second.first_sample, second.start_ns) == (1_600, NOW_NS + 100_000_000)
