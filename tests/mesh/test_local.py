@@ -127,10 +127,13 @@ def test_a_socket_that_a_killed_process_left_is_replaced(path):
 
 
 def test_a_second_mesh_of_the_same_folder_is_refused(path):
-    async def scenario(_):
+    async def scenario(server):
         with pytest.raises(StoreError, match="stop the other earshot mesh"):
             await asyncio.to_thread(asyncio.run, LocalServer(path, print).start())
-        assert path.exists()
+        _, writer = await asyncio.open_unix_connection(path)
+        await until(lambda: server.n_clients == 1)
+        writer.close()
+        await until(lambda: server.n_clients == 0)
 
     serve(path, scenario)
 
