@@ -258,7 +258,10 @@ class MeshProcess:
             raise PeerError(str(self._setup.folder.listen_socket), problem, f"run earshot listen as {self._node}")
         pick = pick_id(message.pick.time_ns, self._node)
         now_ns = _utc_ns()
-        if pick in self._own_picks or now_ns - message.pick.time_ns > MAX_PICK_AGE_NS:
+        is_old = now_ns - message.pick.time_ns > MAX_PICK_AGE_NS
+        if is_old and pick not in self._own_picks:
+            self._intake.unread["pick too old when the ears could hand it over"] += 1
+        if is_old or pick in self._own_picks:
             self._ears.broadcast(AckMessage((pick,)))
             return
         self._own_picks[pick] = None
@@ -322,7 +325,7 @@ class MeshProcess:
     def _look_for_place(self) -> None:
         """Announce the place where it differs from what was announced."""
         pose = self._setup.place.read()
-        if pose is None or not _matters(self._pose, pose):
+        if pose is None or not matters(self._pose, pose):
             return
         self._pose = pose
         self._exchange.publish(pose_to_body(pose), _utc_ns())
@@ -378,7 +381,7 @@ def _utc_ns() -> UtcNs:
     return UtcNs(time.time_ns())
 
 
-def _matters(before: NodePose | None, now: NodePose) -> bool:
+def matters(before: NodePose | None, now: NodePose) -> bool:
     """Whether a place differs from the one announced by more than a receiver wanders."""
     if before is None:
         return True

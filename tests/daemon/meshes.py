@@ -49,11 +49,10 @@ class MeshNode:
         self.task = None
         site.enrol(name, self.folder.keys)
 
-    async def start(self, *, peers=()):
-        place = Survey(self.pose)
-        setup = MeshSetup(
-            self.folder, place, interfaces=("127.0.0.1",), peers=tuple(peers), url=f"http://{self.name}:1"
-        )
+    async def start(self, **more):
+        self.survey = Survey(self.pose)
+        more = {"interfaces": ("127.0.0.1",), "url": f"http://{self.name}:1", **more}
+        setup = MeshSetup(self.folder, self.survey, **more)
         self.stop_event, ready = asyncio.Event(), asyncio.Event()
         self.port = None
 

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -9,13 +10,16 @@ import time
 import msgspec
 import pytest
 
-from appliance.daemon.mesh import MeshSetup, serve_mesh
+from appliance.daemon.mesh import MeshSetup, matters, serve_mesh
 from appliance.errors import InputError, StoreError
 from appliance.ledger.records import RecordWriter
 from appliance.ledger.roster import Roster
 from appliance.ledger.verify import verify_records
 from appliance.mesh.trust import create_site, load_credentials
+from appliance.model.air import Air
+from appliance.model.space import Geodetic, NodePose
 from appliance.storage.node_store import NodeStore
+from appliance.timing.utc import UtcMapping
 from appliance.wire.framing import FrameDecoder, encode_frame
 from appliance.wire.messages import (
     ChangedMessage,
@@ -24,7 +28,7 @@ from appliance.wire.messages import (
     local_decoder,
     pick_message,
 )
-from appliance.wire.records import EpochBody, encode_body, pick_to_body
+from appliance.wire.records import EpochBody, decode_body, encode_body, pick_to_body
 from tests.daemon.meshes import MeshNode, Survey, fire, mesh_of, run
 from tests.mesh.sites import until
 
@@ -75,6 +79,69 @@ def test_what_nodes_know_of_each_other_is_there_to_be_shown(tmp_path):
             assert own["levels"] == peer["levels"] == []
             assert b.reader.nodes()[0]["levels"][0]["rms_dbfs"] == -60.0
             await until(lambda: any(e.kind == "nodes" for e in a.reader.events_after(None)))
+
+    run(scenario)
+
+
+def test_a_node_that_is_moved_is_shown_and_used_at_its_new_place(tmp_path):
+    async def scenario():
+        async with mesh_of(tmp_path, "n1", "n2") as (a, b):
+            place = b.pose.position
+            await until(lambda: a.reader.nodes()[1]["lat"] == place.lat_deg)
+            wander = dataclasses.replace(place, lat_deg=place.lat_deg + 5e-6)
+            b.survey.pose = dataclasses.replace(b.pose, position=wander)
+            moved = dataclasses.replace(place, lat_deg=place.lat_deg + 0.001)
+            await until(lambda: b.health()["place"]["state"] == "ok")
+            b.survey.pose = dataclasses.replace(b.pose, position=moved)
+            await until(lambda: a.reader.nodes()[1]["lat"] == moved.lat_deg)
+            b.survey.pose = None
+            await until(lambda: b.alive() == {"n1", "n2"})
+        assert sum(r.kind == "pose" for r in records_of(a) if r.node == "n2") == 2, "wandering is not announced"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, False),
+        ({"heading_deg": 1.0}, False),
+        ({"heading_deg": 3.0}, True),
+        ({"heading_deg": -359.0}, False),
+        ({"sigma_m": 0.8}, False),
+        ({"sigma_m": 0.1}, True),
+        ({"sigma_m": 5.0}, True),
+        ({"position": Geodetic(35.00001, -106.0, 1500.0)}, False),
+        ({"position": Geodetic(35.00003, -106.0, 1500.0)}, True),
+        ({"position": Geodetic(35.0, -106.00004, 1500.0)}, True),
+        ({"position": Geodetic(35.0, -106.0, 1506.0)}, True),
+    ],
+    ids=str,
+)
+def test_only_what_matters_to_a_fix_is_announced_of_a_place(change, told):
+    before = NodePose("n1", Geodetic(35.0, -106.0, 1500.0), 0.5)
+    assert matters(before, dataclasses.replace(before, **change)) is told
+    assert matters(None, before)
+
+
+def test_the_ears_are_told_the_time_and_everybody_the_air(tmp_path):
+    async def scenario():
+        async with mesh_of(tmp_path, "n1", start=False) as (node,):
+            await node.start(clock=lambda: UtcMapping(12, 345), air=Air(temperature_c=31.0))
+            await until(lambda: node.ears.clock == UtcMapping(12, 345))
+        bodies = [decode_body(r) for r in records_of(node) if r.kind == "air"]
+        assert [b.temperature_c for b in bodies] == [31.0]
+
+    run(scenario)
+
+
+def test_a_pick_that_comes_far_too_late_is_acknowledged_and_counted_but_not_signed(tmp_path):
+    async def scenario():
+        async with mesh_of(tmp_path, "n1") as (node,):
+            node.ears.send_pick(node.pick_of_shot(time.time_ns() - 3_600 * 10**9))
+            await until(lambda: node.ears.n_unacknowledged == 0)
+            await until(lambda: "too old" in node.health().get("records", {}).get("words", ""))
+        assert all(r.kind != "pick" for r in records_of(node))
 
     run(scenario)
 
@@ -294,7 +361,7 @@ def test_a_node_of_another_site_never_becomes_a_peer(tmp_path):
         async with mesh_of(tmp_path, "n1") as (a,):
             stranger = MeshNode(tmp_path / "other", "n2", create_site("test"))
             try:
-                await stranger.start(peers=[f"127.0.0.1:{a.port}"])
+                await stranger.start(peers=(f"127.0.0.1:{a.port}",))
                 await until(lambda: "could not prove that it is of this site" in a.health()["peers"]["words"])
                 assert [n["id"] for n in a.reader.nodes()] == ["n1"]
                 assert [n["id"] for n in stranger.reader.nodes()] == ["n2"]
@@ -322,7 +389,7 @@ def test_a_node_without_keys_and_a_bad_peer_address_are_refused_with_the_remedy(
     async def scenario():
         async with mesh_of(tmp_path, "n1", start=False) as (node,):
             with pytest.raises(InputError, match="write host:port"):
-                await node.start(peers=["nonsense"])
+                await node.start(peers=("nonsense",))
             (node.folder.keys / "node.key").unlink()
             with pytest.raises(InputError, match="enrol the node into its site"):
                 await node.start()
