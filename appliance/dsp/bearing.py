@@ -33,8 +33,9 @@ SIGNAL_SIGMAS = 3.0
 """A bin whose power stands out by less than this holds no signal: such bins would add noise and false certainty."""
 RANK_TOLERANCE = 0.1
 """An array is flat, or straight, when its extent in a direction is below this share of its largest."""
-MIN_COHERENCE = 0.6
-"""Share of the signal's power that one plane wave explains; two waves of equal height leave about a half."""
+MIN_COHERENCE = 0.85
+"""Share of the signal's power that one plane wave explains: above 0.95 for a direct sound at 12 dB, among street echoes
+too; what has less is a blend of waves, whose direction is off by several sigmas."""
 SPEED_TOLERANCE = 0.1
 """A trace slowness of more than 1.1 times that of sound, and three sigmas, is no plane sound wave."""
 MAX_SIGMA_RAD = math.radians(30.0)
