@@ -45,12 +45,20 @@ class OnsetRules:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """A rise of energy at `cell`: by `rise_db` over the last milliseconds, `prominence_db` over the last 300 ms."""
+    """A rise of energy at `cell`: by `rise_db` over the last milliseconds, `prominence_db` over the last 300 ms.
+
+    `refusal` says why it is not taken further; empty where it is.
+    """
 
     cell: int
     rise_db: float
     prominence_db: float
-    is_accepted: bool
+    refusal: str = ""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is taken further."""
+        return not self.refusal
 
 
 def decibel(ratio: float) -> float:
@@ -62,7 +70,7 @@ def onset_at(energies: NDArray[np.float64], cell: int, blasts: list[int], rules:
     """The onset at `cell` of two-cell energies, shape (n,), or None where nothing rises there.
 
     `blasts` are the cells of earlier onsets, all counted as indices of `energies`. An onset that does not stand out is
-    returned as not accepted.
+    returned with its refusal.
     """
     end = cell - rules.guard
     if end < rules.min_history:
@@ -77,8 +85,12 @@ def onset_at(energies: NDArray[np.float64], cell: int, blasts: list[int], rules:
     level = max(float(np.partition(history, rank)[rank]), QUANTISATION_FLOOR)
     prominence_db = decibel(peak / level)
     missing = 1.0 - history.size / rules.history if end < rules.history else 0.0
-    needed_db = rules.min_prominence_db + rules.short_history_db * missing
-    return Onset(cell, rise_db, prominence_db, prominence_db >= needed_db)
+    refusal = ""
+    if prominence_db < rules.min_prominence_db:
+        refusal = f"prominence below {rules.min_prominence_db:g} dB"
+    elif prominence_db < rules.min_prominence_db + rules.short_history_db * missing:
+        refusal = "prominence below what so short a history asks for"
+    return Onset(cell, rise_db, prominence_db, refusal)
 
 
 def _counted(

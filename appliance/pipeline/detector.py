@@ -211,8 +211,7 @@ class Detector:
         """Measure an onset and let it wait, or say why not."""
         trigger = stream.first_sample + onset.cell * stream.gate.grid.samples_per_cell
         if not onset.is_accepted:
-            reason = f"prominence below {self._settings.gate.min_prominence_db:g} dB"
-            self._reject(stream, trigger, "onset", reason, rejections)
+            self._reject(stream, trigger, "onset", onset.refusal, rejections)
             return
         first = max(stream.history.first_sample, trigger - round(BEFORE_S * stream.rate_hz))
         window = stream.history.window(first, trigger + round(AFTER_S * stream.rate_hz)).astype(np.float64)

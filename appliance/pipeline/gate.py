@@ -31,7 +31,7 @@ class GateSettings:
     false_alarm_probability: per cell of 1 ms; leaves one an hour in pink noise, whose tail is heavier than the fit's
     floor_s:            seconds of noise that the floor rests on: enough for its 98 % quantile, few enough for a gust
     freeze_s:           the floor learns nothing for so long after an onset, or rapid fire would raise its own threshold
-    max_freeze_s:       but never longer than this in all, or rain that begins would trip for ever
+    max_freeze_s:       but never longer than this in all, or crickets and rain that begin would trip for ever
     history_s:          what prominence is measured against
     min_history_s:      an onset earlier in the stream than this is not an onset
     min_prominence_db:  the least that a direct sound stood out by in the live-fire recordings is about 5 dB
@@ -148,7 +148,7 @@ class Gate:
         """Whether these frames, and the one before, surely bring no onset and no change of state."""
         if self._freeze_began is not None or self._floor.n_cells < YOUNG_CELLS:
             return False
-        highest = max(float(cells.max()), float(self._cells[-FRAME_CELLS:].max()))
+        highest = max(float(cells.max()), float(self._cells[-FRAME_CELLS:].max(initial=0.0)))
         return highest <= self._threshold and float(cells.min()) >= QUANTISATION_FLOOR
 
     def _replace_dead(self, highest: NDArray[np.float64]) -> None:
@@ -157,6 +157,8 @@ class Gate:
             after = (int(self._listening[k]) + 1 + np.arange(self._n_channels)) % self._n_channels
             self._listening[k] = next(channel for channel in after if channel not in self._listening)
             self._meter.forget(k)
+            # What another microphone heard before is no history of what this one hears.
+            self._cells = np.empty(0)
 
     def _take(self, cells: NDArray[np.float64]) -> list[Onset]:
         """Take in whole frames of energies, more than one only where it is calm, and look one frame behind them."""
@@ -191,10 +193,12 @@ class Gate:
             if cell - self._last_accepted < self._merge:
                 continue
             onset = onset_at(energies, index, [blast - base for blast in self._blasts], self._rules)
-            if onset is None or (not onset.is_accepted and cell - self._last_refused < self._merge):
+            if onset is None:
                 continue
-            onsets.append(replace(onset, cell=cell))
-            self._remember(onsets[-1])
+            onset = replace(onset, cell=cell)
+            if onset.is_accepted or cell - self._last_refused >= self._merge:
+                onsets.append(onset)
+                self._remember(onset)
         return onsets
 
     def _remember(self, onset: Onset) -> None:
