@@ -21,5 +21,5 @@ def run(arguments: argparse.Namespace) -> int:
     set_up_logging()
     ensure_keys(settings, folder)
     notifier = Notifier()
-    run_mesh(mesh_setup(settings, folder), lambda _port: notifier.ready())
+    run_mesh(mesh_setup(settings, folder, notifier.watchdog), lambda _port: notifier.ready())
     return STATUS_OK

@@ -83,6 +83,7 @@ class MeshSetup:
     place:      where this node is
     clock:      how far UTC is from CLOCK_MONOTONIC, told to the ears once a second; None: they know it themselves
     air:        what this node measured, if it did
+    alive:      called once a second by the loop that everything runs in, for the watchdog
     """
 
     folder: NodeFolder
@@ -93,6 +94,7 @@ class MeshSetup:
     url: str | None = None
     clock: Callable[[], UtcMapping] | None = None
     air: Air | None = None
+    alive: Callable[[], None] = lambda: None
 
 
 def run_mesh(setup: MeshSetup, ready: Callable[[int], None]) -> None:
@@ -305,6 +307,7 @@ class MeshProcess:
         """Once a second: place, clock, health, and what the pages show of the nodes."""
         path = status_file(self._setup.folder.database)
         while True:
+            self._setup.alive()
             self._look_for_place()
             if self._setup.clock is not None:
                 mapping = self._setup.clock()

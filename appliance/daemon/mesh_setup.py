@@ -1,6 +1,7 @@
 """The mesh process and what it needs of a node's settings."""
 
 import logging
+from collections.abc import Callable
 
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
@@ -32,8 +33,8 @@ def ensure_keys(settings: Settings, folder: NodeFolder) -> None:
     )
 
 
-def mesh_setup(settings: Settings, folder: NodeFolder) -> MeshSetup:
-    """What the mesh process needs, from the node's settings."""
+def mesh_setup(settings: Settings, folder: NodeFolder, alive: Callable[[], None]) -> MeshSetup:
+    """What the mesh process needs, from the node's settings; `alive` is called once a second while it runs."""
     sigma_ns = round(settings.clock.sigma_us * NS_PER_US)
     return MeshSetup(
         folder=folder,
@@ -44,6 +45,7 @@ def mesh_setup(settings: Settings, folder: NodeFolder) -> MeshSetup:
         url=f"http://{settings.web.host}:{settings.web.port}",
         clock=lambda: read_utc_mapping(sigma_ns),
         air=_air(settings),
+        alive=alive,
     )
 
 
