@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from scipy.signal import butter, sosfilt
 from scipy.special import ndtr
+
+from appliance.dsp.filters import high_pass
 
 HIGH_PASS_HZ = 150.0
 """Takes wind and hum away; low enough that it changes a front of a millisecond by little."""
@@ -45,7 +46,7 @@ ERROR_LENGTH_S = 0.0002
 """What a model can't explain is alike over about this time: so many samples count as one."""
 MAX_MISFIT = 0.25
 """Root mean square of the residual over the peak beyond which the front is no blast pulse."""
-SIGMA_FLOOR_S = 3e-6
+SIGMA_FLOOR_S = 2e-6
 """What the model of the front leaves out even when it fits."""
 CLIPPED_SIGMA_S = 40e-6
 """The same where the rise was clipped: found on pulses that were clipped by factors of 1.2 to 4."""
@@ -62,16 +63,35 @@ class Arrival:
     is_fitted: bool
 
 
-def first_arrival(
-    samples: NDArray[np.float64], sample_rate_hz: float, trigger: int, *, rail: float = math.inf
-) -> Arrival:
-    """The front of the sound that rises around `samples[trigger]`, one channel, shape (n,).
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstLook:
+    """A rise as first seen: good to some tenths of a millisecond, and what the fit starts from.
 
-    At least 20 ms should lie before `trigger`, as the noise is measured there, and 5 ms after it. Samples of `rail` or
-    more in magnitude are clipped: they say nothing of what the sound was.
+    high_passed, smooth: the sound, and its short means, (n,)
+    change:              where it stops being noise
+    crossing:            where the smooth rise reaches `level` of its peak, between samples
+    peak:                sample of that peak
+    noise_rms:           of `high_passed` before the rise
+    noise_share:         root mean square of `smooth` before the rise, over the peak
     """
-    high_passed = _high_pass(samples, sample_rate_hz)
-    is_whole = np.abs(samples) < rail
+
+    high_passed: NDArray[np.float64]
+    smooth: NDArray[np.float64]
+    change: int
+    crossing: float
+    level: float
+    peak: int
+    noise_rms: float
+    noise_share: float
+
+
+def first_look(samples: NDArray[np.float64], sample_rate_hz: float, trigger: int) -> FirstLook:
+    """Where the sound rises around `samples[trigger]`, one channel, shape (n,).
+
+    At least 20 ms should lie before `trigger`, as the noise is measured there, and 5 ms after it.
+    """
+    offset = samples[: max(1, samples.size // 4)].mean()
+    high_passed = high_pass(samples - offset, sample_rate_hz, HIGH_PASS_HZ, 2)
     smooth = _smooth(high_passed, round(SMOOTHING_S / 2.0 * sample_rate_hz))
     start = max(1, trigger - round(LEAD_S * sample_rate_hz))
     stop = min(smooth.size, trigger + round(PEAK_S * sample_rate_hz))
@@ -81,12 +101,28 @@ def first_arrival(
     level = min(max(FRONT_LEVEL, NOISE_SIGMAS * noise_share), 0.9)
     crossing = _crossing(smooth, change, peak, level)
     noise_rms = max(float(np.std(high_passed[start // 3 : start])), 1e-7)
-    fitted = _fit(high_passed, is_whole, _Rise(crossing, peak, noise_rms), sample_rate_hz)
+    return FirstLook(high_passed, smooth, change, crossing, level, peak, noise_rms, noise_share)
+
+
+def first_arrival(
+    samples: NDArray[np.float64], sample_rate_hz: float, trigger: int, *, rail: float = math.inf
+) -> Arrival:
+    """The front of the sound that rises around `samples[trigger]`; see `first_look` and `refine`."""
+    return refine(first_look(samples, sample_rate_hz, trigger), sample_rate_hz, np.abs(samples) < rail)
+
+
+def refine(look: FirstLook, sample_rate_hz: float, is_whole: NDArray[np.bool_]) -> Arrival:
+    """The front to a fraction of a sample where a blast fits it, else as first seen.
+
+    Samples that are not whole, `is_whole` of shape (n,), are clipped: they say nothing of what the sound was.
+    """
+    fitted = _fit(look, is_whole, sample_rate_hz)
     if fitted is not None:
         return fitted
+    smooth, change, peak = look.smooth, look.change, look.peak
     rise = max(_crossing(smooth, change, peak, 0.8) - _crossing(smooth, change, peak, 0.2), 1.0)
-    front = _crossing(smooth, change, peak, max(level, HALF))
-    sigma = math.hypot(max(UNFITTED_SIGMA, noise_share) * rise, SIGMA_FLOOR_S * sample_rate_hz)
+    front = _crossing(smooth, change, peak, max(look.level, HALF))
+    sigma = math.hypot(max(UNFITTED_SIGMA, look.noise_share) * rise, SIGMA_FLOOR_S * sample_rate_hz)
     return Arrival(front, sigma, is_fitted=False)
 
 
@@ -148,22 +184,11 @@ def _first_peak(samples: NDArray[np.float64], start: int, end: int, noise_rms: f
     return start + int(np.argmax(hump))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rise:
-    """A rise as first seen: where it begins and has its peak, samples, and the noise before it."""
-
-    crossing: float
-    peak: int
-    noise_rms: float
-
-
-def _fit(
-    samples: NDArray[np.float64], is_whole: NDArray[np.bool_], rise: _Rise, sample_rate_hz: float
-) -> Arrival | None:
+def _fit(look: FirstLook, is_whole: NDArray[np.bool_], sample_rate_hz: float) -> Arrival | None:
     """Levenberg-Marquardt over time, log duration and log smoothing; the amplitude follows linearly."""
-    crossing, noise_rms = rise.crossing, rise.noise_rms
+    samples, crossing, noise_rms = look.high_passed, look.crossing, look.noise_rms
     first = max(0, int(crossing - FIT_BEFORE_S * sample_rate_hz))
-    last = min(rise.peak, int(crossing + FIT_RISE_S * sample_rate_hz))
+    last = min(look.peak, int(crossing + FIT_RISE_S * sample_rate_hz))
     peak = _first_peak(samples, int(crossing), last, noise_rms)
     while peak + 1 < samples.size and not is_whole[peak : peak + 2].all():
         peak += 1  # to the end of the rail: what follows it tells how high the blast went
@@ -256,9 +281,3 @@ def _levenberg_marquardt(
 def _smooth(samples: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     """Means of each sample and `reach` neighbours on either side."""
     return np.convolve(samples, np.full(2 * reach + 1, 1.0 / (2 * reach + 1)), "same")
-
-
-def _high_pass(samples: NDArray[np.float64], sample_rate_hz: float) -> NDArray[np.float64]:
-    sos = butter(2, HIGH_PASS_HZ, "highpass", fs=sample_rate_hz, output="sos")
-    filtered: NDArray[np.float64] = sosfilt(sos, samples - samples[: max(1, samples.size // 4)].mean())
-    return filtered

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
+from scipy.fft import next_fast_len
+
+from appliance.dsp.filters import high_pass_response, low_pass_response
 
 LOW_HZ = 200.0
 """Lower edge of the band: below lie wind, hum and engines, above it the best part of a distant blast."""
@@ -17,6 +19,10 @@ DECIMATED_RATE_HZ = 8_000.0
 """The band is worked on at this rate or somewhat more."""
 LOW_PASS_FROM_HZ = 10_000.0
 """Where neighbours are averaged down to less than this, the average is itself the low-pass, 2 to 4 dB down at 3 kHz."""
+RESPONSE_S = 0.03
+"""Length of the filter's impulse response; what is cut off lies 90 dB and more below the rest."""
+SEGMENT_CELLS = 24
+"""Sound is filtered in segments of so many cells, counted from the start of the stream."""
 CELL_S = 0.001
 """Nominal length of a cell; the true one is a whole number of decimated samples."""
 
@@ -51,43 +57,72 @@ def cell_grid(sample_rate_hz: float) -> CellGrid:
 
 
 class BandEnergyMeter:
-    """Band-pass energies of a stream, cell by cell; the same whatever pieces the stream comes in."""
+    """Band-pass energies of a stream, cell by cell; the same whatever pieces the stream comes in.
+
+    The filter is that of the causal Butterworth band-pass, applied by overlap-save.
+    """
 
     def __init__(self, n_channels: int, sample_rate_hz: float) -> None:
-        """Start at silence; cells count from the first sample that is fed."""
+        """Start with nothing heard; cells count from the first sample that is fed."""
         self.grid = cell_grid(sample_rate_hz)
         rate_hz = sample_rate_hz / self.grid.decimation
-        sections = [butter(HIGH_PASS_ORDER, LOW_HZ, "highpass", fs=rate_hz, output="sos")]
-        if rate_hz >= LOW_PASS_FROM_HZ or self.grid.decimation == 1:
-            sections.append(butter(LOW_PASS_ORDER, HIGH_HZ, "lowpass", fs=rate_hz, output="sos"))
-        self._sos = np.vstack(sections)
-        self._state = np.zeros((self._sos.shape[0], n_channels, 2))
+        taps = self._impulse_response(rate_hz)
+        self._n_before = taps.size - 1
+        self._segment = SEGMENT_CELLS * self.grid.cell_samples
+        self._n_fft: int = next_fast_len(self._n_before + self._segment, real=True)
+        self._response = np.fft.rfft(taps, self._n_fft)
         self._samples = np.empty((n_channels, 0), np.float32)
-        self._filtered = np.empty((n_channels, 0))
-        # A constant offset would otherwise ring through the high-pass as a blast at the start of the stream.
-        self._offset = np.full((n_channels, 1), np.nan)
+        self._decimated = np.zeros((n_channels, self._n_before))
+        self._is_new = np.ones(n_channels, np.bool_)
 
     def forget(self, channel: int) -> None:
         """Begin anew with one channel, because it now carries another microphone's sound."""
-        self._state[:, channel] = 0.0
-        self._filtered[channel] = 0.0
-        self._offset[channel] = np.nan
+        self._is_new[channel] = True
 
     def feed(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Mean square in the band of each cell that is now complete: float64, shape (channels, cells)."""
+        """Mean square in the band of each cell of the segments that are now complete: float64, (channels, cells)."""
         decimated = self._decimate(samples)
         if decimated.shape[1] == 0:
             return np.empty((samples.shape[0], 0))
-        if np.isnan(self._offset).any():
-            self._offset = np.where(np.isnan(self._offset), decimated[:, :1], self._offset)
-        filtered, self._state = sosfilt(self._sos, decimated - self._offset, axis=1, zi=self._state)
-        filtered = np.concatenate([self._filtered, filtered], axis=1)
-        size = self.grid.cell_samples
-        n_cells = filtered.shape[1] // size
-        self._filtered = filtered[:, n_cells * size :]
-        cells = filtered[:, : n_cells * size].reshape(filtered.shape[0], n_cells, size)
-        energies: NDArray[np.float64] = np.einsum("cns,cns->cn", cells, cells) / size
+        if self._is_new.any():
+            # As if the first value had always been there: an offset is no blast at the start of the stream.
+            self._decimated[self._is_new] = decimated[self._is_new, :1]
+            self._is_new[:] = False
+        self._decimated = np.concatenate([self._decimated, decimated], axis=1)
+        n_segments = (self._decimated.shape[1] - self._n_before) // self._segment
+        n_done = n_segments * self._segment
+        now, self._decimated = self._decimated[:, : n_done + self._n_before], self._decimated[:, n_done:]
+        return self._energies(now, n_segments)
+
+    def finish(self) -> NDArray[np.float64]:
+        """The last, incomplete segment, with no energy in the cells that are missing."""
+        if self._is_new.any():
+            return np.empty((self._decimated.shape[0], 0))
+        n_heard = self._decimated.shape[1] - self._n_before
+        energies = self._energies(np.pad(self._decimated, ((0, 0), (0, self._segment - n_heard))), 1)
+        energies[:, n_heard // self.grid.cell_samples :] = 0.0
         return energies
+
+    def _energies(self, decimated: NDArray[np.float64], n_segments: int) -> NDArray[np.float64]:
+        """Energies of whole segments, (channels, cells), from their samples and those before them."""
+        if n_segments == 0:
+            return np.empty((decimated.shape[0], 0))
+        length = self._n_before + self._segment
+        starts = np.arange(n_segments)[:, np.newaxis] * self._segment
+        windows = decimated[:, starts + np.arange(length)]
+        filtered = np.fft.irfft(np.fft.rfft(windows, self._n_fft) * self._response, self._n_fft)
+        cells = filtered[:, :, self._n_before : length].reshape(-1, self.grid.cell_samples)
+        energies = np.einsum("ns,ns->n", cells, cells) / self.grid.cell_samples
+        return energies.reshape(decimated.shape[0], -1)
+
+    def _impulse_response(self, rate_hz: float) -> NDArray[np.float64]:
+        """The band-pass at the decimated rate."""
+        n = round(RESPONSE_S * rate_hz)
+        frequencies_hz = np.fft.rfftfreq(8 * n, 1.0 / rate_hz)
+        response = high_pass_response(frequencies_hz, LOW_HZ, HIGH_PASS_ORDER, rate_hz)
+        if rate_hz >= LOW_PASS_FROM_HZ or self.grid.decimation == 1:
+            response *= low_pass_response(frequencies_hz, HIGH_HZ, LOW_PASS_ORDER, rate_hz)
+        return np.fft.irfft(response)[:n]
 
     def _decimate(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Means of `decimation` neighbours; what does not fill one waits for the next call."""

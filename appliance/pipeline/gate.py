@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.dsp.band_energy import BandEnergyMeter, CellGrid
+from appliance.dsp.band_energy import SEGMENT_CELLS, BandEnergyMeter, CellGrid
 from appliance.dsp.noise_floor import QUANTISATION_FLOOR, NoiseFloor
 from appliance.dsp.onsets import Onset, OnsetRules, onset_at
 
 MAX_LISTENING = 3
 """Channels of a larger array that the gate listens to: enough to outvote one that is broken."""
-FRAME_CELLS = 24
-"""Cells are worked off in frames of this many, counted from the start of the stream, so that blocks don't matter. A
+FRAME_CELLS = SEGMENT_CELLS
+"""Cells are worked off in frames as they come, counted from the start of the stream, so that blocks don't matter. A
 frame is looked at when the next is there, and learnt by the floor one frame later."""
 DEAD_FRAMES = 40
 """Every so many frames, a second, a channel that carries nothing is given up for another."""
@@ -89,7 +89,6 @@ class Gate:
         self._merge = grid.cells(settings.merge_s)
         self._floor = NoiseFloor(grid.cells(settings.floor_s) // 2, settings.false_alarm_probability)
         self._threshold = QUANTISATION_FLOOR
-        self._pending = np.empty((n_listening, 0))
         self._cells = np.empty(0)
         self._kept = self._rules.history + self._rules.guard + 2 * FRAME_CELLS
         self._unlearnt = np.empty(0)
@@ -116,16 +115,12 @@ class Gate:
 
     def feed(self, samples: NDArray[np.float32]) -> list[Onset]:
         """Onsets, accepted or not, that this sound completes, with cells counted since the start of the stream."""
-        energies = self._meter.feed(samples[self._listening])
-        self._pending = np.concatenate([self._pending, energies], axis=1)
-        n_frames = self._pending.shape[1] // FRAME_CELLS
-        now, self._pending = np.split(self._pending, [n_frames * FRAME_CELLS], axis=1)
-        return self._frames(now)
+        return self._frames(self._meter.feed(samples[self._listening]))
 
     def finish(self) -> list[Onset]:
         """The onsets of what is still in hand; nothing may be fed afterwards."""
-        silence = np.zeros((self._pending.shape[0], 2 * FRAME_CELLS - self._pending.shape[1]))
-        return self._frames(np.concatenate([self._pending, silence], axis=1))
+        last = self._meter.finish()
+        return self._frames(np.concatenate([last, np.zeros((last.shape[0], FRAME_CELLS))], axis=1))
 
     def _frames(self, channels: NDArray[np.float64]) -> list[Onset]:
         """Work off whole frames of energies, (channels, cells): one by one, or in runs where nothing happens."""
@@ -146,7 +141,7 @@ class Gate:
 
     def _is_calm(self, cells: NDArray[np.float64]) -> bool:
         """Whether these frames, and the one before, surely bring no onset and no change of state."""
-        if self._freeze_began is not None or self._floor.n_cells < YOUNG_CELLS:
+        if self._floor.n_cells < YOUNG_CELLS or self._is_frozen() != self._is_frozen(cells.size):
             return False
         highest = max(float(cells.max()), float(self._cells[-FRAME_CELLS:].max(initial=0.0)))
         return highest <= self._threshold and float(cells.min()) >= QUANTISATION_FLOOR
@@ -208,19 +203,16 @@ class Gate:
         if not onset.is_accepted:
             self._last_refused = onset.cell
             return
-        if self._freeze_began is None:
+        if onset.cell - self._last_accepted > self._freeze:
             self._freeze_began = onset.cell
         self._last_accepted = onset.cell
 
-    def _is_frozen(self) -> bool:
-        """Whether an onset was heard lately, and the floor has not been frozen for too long."""
+    def _is_frozen(self, ahead: int = 0) -> bool:
+        """Whether an onset was heard lately, and the floor has not been frozen for too long, `ahead` cells from now."""
         if self._freeze_began is None:
             return False
-        now = self._n_frames * FRAME_CELLS
-        if now - self._last_accepted > self._freeze:
-            self._freeze_began = None
-            return False
-        return now - self._freeze_began <= self._max_freeze
+        now = self._n_frames * FRAME_CELLS + ahead
+        return now - self._last_accepted <= self._freeze and now - self._freeze_began <= self._max_freeze
 
 
 def combine_channels(channels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -228,10 +220,13 @@ def combine_channels(channels: NDArray[np.float64]) -> NDArray[np.float64]:
 
     A channel that buzzes or is knocked against lies outside the middle; one that carries nothing is left out.
     """
+    if channels.shape[0] == 1:
+        only: NDArray[np.float64] = channels[0]
+        return only
     ordered = np.sort(channels, axis=0)
-    n_dead = np.count_nonzero(ordered < QUANTISATION_FLOOR, axis=0)
-    if not n_dead.any():
+    if float(ordered[0].min()) >= QUANTISATION_FLOOR:
         return _middle(ordered)
+    n_dead = np.count_nonzero(ordered < QUANTISATION_FLOOR, axis=0)
     combined = np.zeros(channels.shape[1])
     for n in range(channels.shape[0]):
         columns = n_dead == n
@@ -243,5 +238,6 @@ def _middle(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean of the middle half of the rows, of all where they are no more than two."""
     n = ordered.shape[0]
     n_outside = max(1, n // 4) if n > 2 else 0
-    middle: NDArray[np.float64] = ordered[n_outside : n - n_outside].mean(axis=0)
-    return middle
+    middle = ordered[n_outside : n - n_outside]
+    mean: NDArray[np.float64] = middle[0] if len(middle) == 1 else middle.mean(axis=0)
+    return mean

@@ -73,3 +73,13 @@ def test_a_microphone_that_stands_still_is_left_out():
     assert isinstance(front.bearing, Bearing)
     assert front.bearing.azimuth_rad == pytest.approx(1.0, abs=0.02)
     assert front.channel != 2
+
+
+def test_a_microphone_that_buzzes_is_left_out():
+    sound = wave(SQUARE_M, 1.0)
+    sound[1] += 0.8 * np.sign(np.sin(2 * np.pi * 100 * np.arange(sound.shape[1]) / RATE_HZ))
+
+    front = measure(SQUARE_M, sound)
+
+    assert front.bearing.azimuth_rad == pytest.approx(1.0, abs=0.02)
+    assert front.sample / RATE_HZ == pytest.approx(FRONT_S, abs=2e-5)

@@ -1,0 +1,51 @@
+"""Butterworth filters as frequency responses, for sound that is worked on in the frequency domain."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+
+Responses = NDArray[np.complex128]
+Floats = NDArray[np.float64]
+
+RINGING_PERIODS = 12.0
+"""A Butterworth filter of order 4 has rung down by 100 dB after so many periods of its corner frequency, and less."""
+
+
+def high_pass_response(frequencies_hz: Floats, corner_hz: float, order: int, sample_rate_hz: float) -> Responses:
+    """Complex response of the digital Butterworth high-pass of even `order`, by the bilinear transform."""
+    s = _analog(frequencies_hz, corner_hz, sample_rate_hz)
+    response = np.ones(s.shape, np.complex128)
+    for damping in _dampings(order):
+        response *= s * s / (s * s + damping * s + 1.0)
+    return response
+
+
+def low_pass_response(frequencies_hz: Floats, corner_hz: float, order: int, sample_rate_hz: float) -> Responses:
+    """Complex response of the digital Butterworth low-pass of even `order`, by the bilinear transform."""
+    s = _analog(frequencies_hz, corner_hz, sample_rate_hz)
+    response = np.ones(s.shape, np.complex128)
+    for damping in _dampings(order):
+        response /= s * s + damping * s + 1.0
+    return response
+
+
+def high_pass(samples: Floats, sample_rate_hz: float, corner_hz: float, order: int) -> Floats:
+    """A stretch of sound, shape (n,), after a causal high-pass that was at rest before it."""
+    n = samples.size
+    n_padded = next_fast_len(n + int(RINGING_PERIODS / corner_hz * sample_rate_hz), real=True)
+    frequencies_hz = np.fft.rfftfreq(n_padded, 1.0 / sample_rate_hz)
+    response = high_pass_response(frequencies_hz, corner_hz, order, sample_rate_hz)
+    return np.fft.irfft(np.fft.rfft(samples, n_padded) * response, n_padded)[:n]
+
+
+def _analog(frequencies_hz: Floats, corner_hz: float, sample_rate_hz: float) -> Responses:
+    """The point of the analog prototype's imaginary axis that each frequency is mapped to; the corner to i."""
+    # Half the sample rate is mapped to infinity; a little below is as good and has no infinities in it.
+    half_turns = np.minimum(np.pi * frequencies_hz / sample_rate_hz, 0.4999 * np.pi)
+    analog: Responses = 1j * np.tan(half_turns) / np.tan(np.pi * corner_hz / sample_rate_hz)
+    return analog
+
+
+def _dampings(order: int) -> list[float]:
+    """The middle coefficients of the second-order factors of the Butterworth polynomial."""
+    return [2.0 * float(np.cos(np.pi * (2 * k + 1) / (2 * order))) for k in range(order // 2)]
