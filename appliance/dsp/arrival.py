@@ -35,11 +35,17 @@ FIT_BEFORE_S = 0.001
 FIT_RISE_S = 0.001
 """A rise that takes longer than this is not followed to its end: what comes later may be a reflection."""
 FIT_BEYOND_PEAK_S = 0.0002
-FIT_STEPS = 12
-PRIOR_DURATION_S = (1e-3, 0.8)
-"""Positive phase of a muzzle blast: median and 1-sigma of its logarithm (0.5 to 2.5 ms from pistol to large rifle)."""
-PRIOR_SMOOTHING_S = (6e-5, 1.0)
-"""Sigma of the low-pass, same form: 33 us is a corner of 4 kHz, 165 us one of 800 Hz."""
+FIT_STEPS = 16
+PRIOR_MEANS = np.log([1e-3, 6e-5])
+PRIOR_SIGMAS = np.array([0.8, 1.0])
+"""Logarithms of the positive phase (0.5 to 2.5 ms from pistol to large rifle) and of the sigma of the low-pass (33 us
+is a corner of 4 kHz, 165 us one of 800 Hz), seconds, and their 1-sigmas."""
+STEPS = np.array([1e-6, 0.01, 0.01])
+"""Differences for the derivatives by time (seconds), log duration and log smoothing ..."""
+MAX_STEPS = np.array([3e-4, 1.0, 1.0])
+"""... and the most that a step of the fit may change them by."""
+LEAST_GAIN = 0.01
+"""A step that makes the sum of squares less by no more than this moves nothing by a tenth of its sigma."""
 MODEL_ERROR = 0.005
 """Share of the peak by which real fronts differ from the model at their best."""
 ERROR_LENGTH_S = 0.0002
@@ -152,10 +158,12 @@ def change_point(samples: NDArray[np.float64]) -> int:
     return int(k[np.argmin(criterion)])
 
 
-def blast_pulse(times_s: NDArray[np.float64], duration_s: float, smoothing_s: float) -> NDArray[np.float64]:
+def blast_pulse(
+    times_s: NDArray[np.float64], duration_s: float | NDArray[np.float64], smoothing_s: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
     """A Friedlander pulse (1 - t/T) exp(-t/T), t >= 0, seen through a Gaussian low-pass of sigma `smoothing_s`.
 
-    `duration_s` is T, the positive phase. The closed form is the convolution of the two.
+    `duration_s` is T, the positive phase. The closed form is the convolution of the two. Arguments broadcast.
     """
     rate = 1.0 / duration_s
     centred = times_s - rate * smoothing_s**2
@@ -200,9 +208,8 @@ def _fit(look: FirstLook, is_whole: NDArray[np.bool_], sample_rate_hz: float) ->
     data = samples[used]
     times_s = (used - crossing) / sample_rate_hz
     front = _Front(times_s, data, math.hypot(noise_rms, MODEL_ERROR * height), 0.3 / sample_rate_hz)
-    start = np.array([0.0, math.log(PRIOR_DURATION_S[0]), math.log(PRIOR_SMOOTHING_S[0])])
-    best, covariance = _levenberg_marquardt(front, start)
-    residual = data - front.pulse(best)
+    best, covariance = _levenberg_marquardt(front, np.concatenate([[0.0], PRIOR_MEANS]))
+    residual = data - front.pulses(best[np.newaxis])[0]
     misfit = float(np.sqrt(np.mean(residual**2)))
     if abs(best[0]) > FIT_BEFORE_S / 2 or misfit > MAX_MISFIT * height + noise_rms:
         return None
@@ -216,7 +223,7 @@ def _fit(look: FirstLook, is_whole: NDArray[np.bool_], sample_rate_hz: float) ->
     return Arrival(crossing + float(best[0]) * sample_rate_hz, sigma_s * sample_rate_hz, is_fitted=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Front:
     """Samples of a rise with the times they belong to, and the size of what the model can't explain."""
 
@@ -225,56 +232,43 @@ class _Front:
     sigma: float
     min_smoothing_s: float
 
-    def pulse(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The model with its best amplitude."""
-        smoothing_s = math.hypot(math.exp(parameters[2]), self.min_smoothing_s)
-        shape = blast_pulse(self.times_s - parameters[0], math.exp(parameters[1]), smoothing_s)
-        power = float(shape @ shape)
-        return shape * (float(shape @ self.data) / power) if power > 0.0 else shape
+    def pulses(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The model with its best amplitude for each row (time, log duration, log smoothing): (rows, n)."""
+        time_s, duration_s = parameters[:, :1], np.exp(parameters[:, 1:2])
+        smoothing_s = np.hypot(np.exp(parameters[:, 2:]), self.min_smoothing_s)
+        shapes = blast_pulse(self.times_s - time_s, duration_s, smoothing_s)
+        powers = np.maximum(np.einsum("kn,kn->k", shapes, shapes), 1e-30)
+        scaled: NDArray[np.float64] = shapes * ((shapes @ self.data) / powers)[:, np.newaxis]
+        return scaled
 
-    def residuals(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What is left of the data, and of the priors, in sigmas."""
-        priors = (
-            (parameters[1] - math.log(PRIOR_DURATION_S[0])) / PRIOR_DURATION_S[1],
-            (parameters[2] - math.log(PRIOR_SMOOTHING_S[0])) / PRIOR_SMOOTHING_S[1],
-        )
-        return np.concatenate([(self.data - self.pulse(parameters)) / self.sigma, priors])
-
-    def jacobian(self, parameters: NDArray[np.float64], residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Derivatives of the residuals, by differences of a microsecond and of a hundredth."""
-        columns = []
-        for k, step in enumerate((1e-6, 0.01, 0.01)):
-            moved = parameters.copy()
-            moved[k] += step
-            columns.append((self.residuals(moved) - residuals) / step)
-        return np.stack(columns, axis=1)
+    def linearised(self, parameters: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What is left of the data and of the priors, in sigmas, (n + 2,), and its derivatives, (n + 2, 3)."""
+        rows = parameters + np.vstack([np.zeros(3), np.diag(STEPS)])
+        priors = (rows[:, 1:] - PRIOR_MEANS) / PRIOR_SIGMAS
+        residuals = np.hstack([(self.data - self.pulses(rows)) / self.sigma, priors])
+        return residuals[0], ((residuals[1:] - residuals[0]) / STEPS[:, np.newaxis]).T
 
 
 def _levenberg_marquardt(
     front: _Front, parameters: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The best parameters and their covariance."""
-    residuals = front.residuals(parameters)
+    residuals, jacobian = front.linearised(parameters)
     cost = float(residuals @ residuals)
     damping = 1e-2
-    jacobian = front.jacobian(parameters, residuals)
     for _ in range(FIT_STEPS):
         normal = jacobian.T @ jacobian
         step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -jacobian.T @ residuals)
-        trial = parameters + np.clip(step, (-3e-4, -1.0, -1.0), (3e-4, 1.0, 1.0))
-        trial_residuals = front.residuals(trial)
-        trial_cost = float(trial_residuals @ trial_residuals)
-        if trial_cost < cost:
-            is_done = cost - trial_cost < 1e-3
-            parameters, residuals, cost = trial, trial_residuals, trial_cost
-            jacobian = front.jacobian(parameters, residuals)
-            damping = max(damping / 10.0, 1e-9)
-            if is_done:
-                break
-        else:
+        trial = parameters + np.clip(step, -MAX_STEPS, MAX_STEPS)
+        trial_residuals, trial_jacobian = front.linearised(trial)
+        gain = cost - float(trial_residuals @ trial_residuals)
+        if gain <= 0.0:
             damping *= 10.0
-            if damping > 1e4:
-                break
+            continue
+        parameters, residuals, jacobian, cost = trial, trial_residuals, trial_jacobian, cost - gain
+        damping = max(damping / 10.0, 1e-9)
+        if gain < LEAST_GAIN:
+            break
     return parameters, np.linalg.inv(jacobian.T @ jacobian)
 
 

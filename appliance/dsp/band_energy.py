@@ -113,7 +113,8 @@ class BandEnergyMeter:
         filtered = np.fft.irfft(np.fft.rfft(windows, self._n_fft) * self._response, self._n_fft)
         cells = filtered[:, :, self._n_before : length].reshape(-1, self.grid.cell_samples)
         energies = np.einsum("ns,ns->n", cells, cells) / self.grid.cell_samples
-        return energies.reshape(decimated.shape[0], -1)
+        rows: NDArray[np.float64] = energies.reshape(decimated.shape[0], -1)
+        return rows
 
     def _impulse_response(self, rate_hz: float) -> NDArray[np.float64]:
         """The band-pass at the decimated rate."""

@@ -104,7 +104,8 @@ class BearingScan:
         if wide is None:
             return NoBearing("too little sound around the onset")
         wave = _Wavefield.of(self._wide, *wide, positions[:, :n_dims])
-        likelihoods = wave.scan(self._steering[:, channels])
+        is_whole = channels.size == len(self.positions_m)
+        likelihoods = wave.scan(self._steering if is_whole else self._steering[:, channels])
         slowness, likelihood = _climb(wave, self._slownesses[int(np.argmax(likelihoods)), :n_dims])
         # Once more, with a window that moves along with the wave: it can be short without cutting the wave differently
         # at each microphone.

@@ -7,8 +7,8 @@ from scipy.fft import next_fast_len
 Responses = NDArray[np.complex128]
 Floats = NDArray[np.float64]
 
-RINGING_PERIODS = 12.0
-"""A Butterworth filter of order 4 has rung down by 100 dB after so many periods of its corner frequency, and less."""
+RINGING_PERIODS = 5.0
+"""A Butterworth filter of order 4 or less has rung down by 100 dB after so many periods of its corner frequency."""
 
 
 def high_pass_response(frequencies_hz: Floats, corner_hz: float, order: int, sample_rate_hz: float) -> Responses:

@@ -1,12 +1,12 @@
 """One wavefront as an array heard it: when it reached the array's origin, and from where."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.dsp.arrival import align, first_arrival, first_look, refine
+from appliance.dsp.arrival import Arrival, align, first_arrival, first_look, refine
 from appliance.dsp.bearing import SOUND_SPEED_MPS, Bearing, BearingScan, NoBearing
 from appliance.dsp.levels import rail_of
 
@@ -15,6 +15,8 @@ BEFORE_S = 0.08
 AFTER_S = 0.016
 """Sound wanted after the trigger: a late front, and the bearing's window for an array of up to two metres."""
 
+NEAR_S = 0.04
+"""Of that, what the first arrival needs."""
 NOISY = 5.0
 """A channel whose noise is so many times the middle one's buzzes or is blown upon."""
 BEAM_RAIL = 0.95
@@ -44,27 +46,41 @@ def measure_wavefront(
     Channels that stand still, or are much noisier than the others, are left out.
     """
     working = _working(samples, trigger - round(0.004 * sample_rate_hz))
-    heights = np.abs(samples[working] - samples[working].mean(axis=1, keepdims=True)).max(axis=1)
+    near = max(0, trigger - round(NEAR_S * sample_rate_hz))
+    heights = np.ptp(samples[working, near:], axis=1)
     channel = int(working[np.argmax(heights)])
-    look = first_look(samples[channel], sample_rate_hz, trigger)
-    bearing = scan.find(samples, round(look.crossing), channel, working)
+    look = first_look(samples[channel, near:], sample_rate_hz, trigger - near)
+    seen = near + look.crossing
+    bearing = scan.find(samples, round(seen), channel, working)
     if isinstance(bearing, NoBearing):
-        arrival = refine(look, sample_rate_hz, np.abs(samples[channel]) < rail_of(samples[channel]))
+        one = samples[channel, near:]
+        arrival = refine(look, sample_rate_hz, np.abs(one) < rail_of(one))
         # Without a direction the wave may have reached this microphone before or after the array's origin.
         offset_s = float(np.linalg.norm(scan.positions_m[channel])) / SOUND_SPEED_MPS / math.sqrt(2.0)
         sigma = math.hypot(arrival.sigma_samples, offset_s * sample_rate_hz)
-        return Wavefront(arrival.sample, sigma, channel, arrival.sample, bearing)
-    delays_s = scan.positions_m[working] @ bearing.slowness_spm
-    beam = align(samples[working], sample_rate_hz, delays_s)
-    at_channel_s = float(scan.positions_m[channel] @ bearing.slowness_spm)
-    expected = round(look.crossing - at_channel_s * sample_rate_hz)
-    at_origin = first_arrival(beam, sample_rate_hz, expected, rail=_beam_rail(samples[working], beam))
+        return Wavefront(near + arrival.sample, sigma, channel, near + arrival.sample, bearing)
+    later = float(scan.positions_m[channel] @ bearing.slowness_spm) * sample_rate_hz
+    at_origin = _together(
+        samples[working, near:], sample_rate_hz, round(seen - later) - near, bearing, scan.positions_m[working]
+    )
+    sample = near + at_origin.sample
+    return Wavefront(sample, at_origin.sigma_samples, channel, sample + later, bearing)
+
+
+def _together(
+    samples: NDArray[np.float64],
+    sample_rate_hz: float,
+    expected: int,
+    bearing: Bearing,
+    positions_m: NDArray[np.float64],
+) -> Arrival:
+    """The first arrival at the array's origin, near sample `expected`, by all channels together."""
+    beam = align(samples, sample_rate_hz, positions_m @ bearing.slowness_spm)
+    arrival = first_arrival(beam, sample_rate_hz, expected, rail=_beam_rail(samples, beam))
     # The array knows best when the wave passed its middle; from there to the origin the direction's error counts.
-    middle_m = scan.positions_m[working].mean(axis=0)
+    middle_m = positions_m.mean(axis=0)
     way_s = math.sqrt(float(middle_m @ bearing.covariance @ middle_m))
-    sigma = math.hypot(at_origin.sigma_samples, way_s * sample_rate_hz)
-    at_channel = at_origin.sample + at_channel_s * sample_rate_hz
-    return Wavefront(at_origin.sample, sigma, channel, at_channel, bearing)
+    return replace(arrival, sigma_samples=math.hypot(arrival.sigma_samples, way_s * sample_rate_hz))
 
 
 def _working(samples: NDArray[np.float64], end: int) -> NDArray[np.intp]:
