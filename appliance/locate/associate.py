@@ -278,13 +278,26 @@ def _two_way(time_s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     rounds_s = filled[:, anchor].copy()
     for k in np.flatnonzero(~np.isfinite(rounds_s)):
         differences = filled[k][None, :] - filled + filled[:, anchor][:, None]
-        rounds_s[k] = np.nanmedian(differences) if np.isfinite(differences).any() else np.nanmedian(filled[k])
+        known = np.isfinite(differences)
+        rounds_s[k] = np.median(differences[known]) if known.any() else np.nanmedian(filled[k])
     for _ in range(6):
-        node_s = np.nanmedian(filled - rounds_s[:, None], axis=0)
-        rounds_s = rounds_s + np.nanmedian(filled - node_s[None, :] - rounds_s[:, None], axis=1)
+        node_s = _medians(filled - rounds_s[:, None])
+        rounds_s = rounds_s + _medians((filled - node_s[None, :] - rounds_s[:, None]).T)
     offset_s = rounds_s[0]
     means[with_nodes] = np.nanmean(filled - rounds_s[:, None], axis=0) + offset_s
     return rounds_s - offset_s, means
+
+
+def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of the numbers in each column, shape (n,); a column has at least one beside its nan.
+
+    Sorting puts nan last. numpy's own nanmedian goes through masked arrays and takes ten times as long on ours.
+    """
+    ordered = np.sort(values, axis=0)
+    count = np.isfinite(values).sum(axis=0)
+    columns = np.arange(values.shape[1])
+    middle: NDArray[np.float64] = 0.5 * (ordered[(count - 1) // 2, columns] + ordered[count // 2, columns])
+    return middle
 
 
 def _bearings_rad(hearing: Hearing, member: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
