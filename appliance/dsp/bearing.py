@@ -41,6 +41,9 @@ SPEED_TOLERANCE = 0.1
 MAX_SIGMA_RAD = math.radians(30.0)
 """A bearing wider than this says nothing."""
 NEWTON_STEPS = 8
+ROUGH_GAIN = 0.1
+FINE_GAIN = 0.005
+"""Gains of log-likelihood below which a top is reached: a step converges so fast that the next would bring nothing."""
 ELEVATIONS_RAD = (0.0, math.radians(35.0), math.radians(65.0))
 """Elevations scanned; arrays that are not flat also look below the horizon."""
 
@@ -106,7 +109,7 @@ class BearingScan:
         wave = _Wavefield.of(self._wide, *wide, positions[:, :n_dims])
         is_whole = channels.size == len(self.positions_m)
         likelihoods = wave.scan(self._steering if is_whole else self._steering[:, channels])
-        slowness, likelihood = _climb(wave, self._slownesses[int(np.argmax(likelihoods)), :n_dims])
+        slowness, likelihood = _climb(wave, self._slownesses[int(np.argmax(likelihoods)), :n_dims], ROUGH_GAIN)
         # Once more, with a window that moves along with the wave: it can be short without cutting the wave differently
         # at each microphone.
         delays_s = positions[:, :n_dims] @ slowness
@@ -114,7 +117,7 @@ class BearingScan:
         narrow = self._narrow.spectra(samples[channels], front + shifts)
         if narrow is not None:
             wave = _Wavefield.of(self._narrow, *narrow, positions[:, :n_dims])
-            slowness = _climb(wave, slowness)[0]
+            slowness = _climb(wave, slowness, FINE_GAIN)[0]
         return _conclude(wave, slowness, likelihoods - likelihood, self._slownesses)
 
 
@@ -273,8 +276,8 @@ def _scan_directions(n_dims: int, aperture_m: float) -> NDArray[np.float64]:
     return table
 
 
-def _climb(wave: _Wavefield, slowness: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Newton's method to the top of the hill, each step halved until it leads up."""
+def _climb(wave: _Wavefield, slowness: NDArray[np.float64], least_gain: float) -> tuple[NDArray[np.float64], float]:
+    """Newton's method to the top of the hill, each step halved until it leads up, until one brings `least_gain`."""
     likelihood, gradient, hessian, _ = wave.derivatives(slowness)
     for _ in range(NEWTON_STEPS):
         curvature, axes = np.linalg.eigh(-hessian)
@@ -292,7 +295,7 @@ def _climb(wave: _Wavefield, slowness: NDArray[np.float64]) -> tuple[NDArray[np.
         gain = trial[0] - likelihood
         slowness = slowness + step
         likelihood, gradient, hessian, _ = trial
-        if gain < 1e-4:
+        if gain < least_gain:
             break
     return slowness, likelihood
 

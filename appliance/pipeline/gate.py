@@ -28,7 +28,7 @@ SHORT_HISTORY_DB = 6.0
 class GateSettings:
     """What can be tuned, with the reason for each default.
 
-    false_alarm_probability: per cell of 1 ms; leaves one an hour in pink noise, whose tail is heavier than the fit's
+    false_alarm_probability: per cell of 1 ms; pink noise, whose tail is heavier than the fit, leaves 0.4 an hour
     floor_s:            seconds of noise that the floor rests on: enough for its 98 % quantile, few enough for a gust
     freeze_s:           the floor learns nothing for so long after an onset, or rapid fire would raise its own threshold
     max_freeze_s:       but never longer than this in all, or crickets and rain that begin would trip for ever
@@ -44,7 +44,7 @@ class GateSettings:
     merge_s:            rises closer than this are one front that is still growing
     """
 
-    false_alarm_probability: float = 5e-9
+    false_alarm_probability: float = 1e-9
     floor_s: float = 4.0
     freeze_s: float = 5.0
     max_freeze_s: float = 20.0
