@@ -206,7 +206,7 @@ def _fit(look: FirstLook, is_whole: NDArray[np.bool_], sample_rate_hz: float) ->
     if used.size < 6 or height <= 0.0:
         return None
     data = samples[used]
-    times_s = (used - crossing) / sample_rate_hz
+    times_s = np.asarray((used - crossing) / sample_rate_hz, dtype=np.float64)
     front = _Front(times_s, data, math.hypot(noise_rms, MODEL_ERROR * height), 0.3 / sample_rate_hz)
     best, covariance = _levenberg_marquardt(front, np.concatenate([[0.0], PRIOR_MEANS]))
     residual = data - front.pulses(best[np.newaxis])[0]
