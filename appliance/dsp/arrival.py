@@ -36,10 +36,10 @@ FIT_RISE_S = 0.001
 """A rise that takes longer than this is not followed to its end: what comes later may be a reflection."""
 FIT_BEYOND_PEAK_S = 0.0002
 FIT_STEPS = 16
-PRIOR_MEANS = np.log([1e-3, 6e-5])
-PRIOR_SIGMAS = np.array([0.8, 1.0])
-"""Logarithms of the positive phase (0.5 to 2.5 ms from pistol to large rifle) and of the sigma of the low-pass (33 us
-is a corner of 4 kHz, 165 us one of 800 Hz), seconds, and their 1-sigmas."""
+PRIOR_MEANS = np.array([0.0, math.log(1e-3), math.log(6e-5)])
+PRIOR_SIGMAS = np.array([1e-3, 0.8, 1.0])
+"""Time of the front after the crossing, s, and logarithms of the positive phase (0.5 to 2.5 ms from pistol to
+large rifle) and of the low-pass's sigma (33 us is a corner of 4 kHz, 165 us one of 800 Hz), with their 1-sigmas."""
 STEPS = np.array([1e-6, 0.01, 0.01])
 """Differences for the derivatives by time (seconds), log duration and log smoothing ..."""
 MAX_STEPS = np.array([3e-4, 1.0, 1.0])
@@ -208,7 +208,7 @@ def _fit(look: FirstLook, is_whole: NDArray[np.bool_], sample_rate_hz: float) ->
     data = samples[used]
     times_s = np.asarray((used - crossing) / sample_rate_hz, dtype=np.float64)
     front = _Front(times_s, data, math.hypot(noise_rms, MODEL_ERROR * height), 0.3 / sample_rate_hz)
-    best, covariance = _levenberg_marquardt(front, np.concatenate([[0.0], PRIOR_MEANS]))
+    best, covariance = _levenberg_marquardt(front, PRIOR_MEANS)
     residual = data - front.pulses(best[np.newaxis])[0]
     misfit = float(np.sqrt(np.mean(residual**2)))
     if abs(best[0]) > FIT_BEFORE_S / 2 or misfit > MAX_MISFIT * height + noise_rms:
@@ -242,9 +242,9 @@ class _Front:
         return scaled
 
     def linearised(self, parameters: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What is left of the data and of the priors, in sigmas, (n + 2,), and its derivatives, (n + 2, 3)."""
+        """What is left of the data and of the priors, in sigmas, (n + 3,), and its derivatives, (n + 3, 3)."""
         rows = parameters + np.vstack([np.zeros(3), np.diag(STEPS)])
-        priors = (rows[:, 1:] - PRIOR_MEANS) / PRIOR_SIGMAS
+        priors = (rows - PRIOR_MEANS) / PRIOR_SIGMAS
         residuals = np.hstack([(self.data - self.pulses(rows)) / self.sigma, priors])
         return residuals[0], ((residuals[1:] - residuals[0]) / STEPS[:, np.newaxis]).T
 

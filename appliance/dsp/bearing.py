@@ -27,6 +27,8 @@ HIGH_HZ = 10_000.0
 NOISE_WINDOWS = 10
 """The noise of each bin is the mean over at most so many windows that end before the front."""
 MIN_NOISE_WINDOWS = 2
+LEAST_NOISE = 1e-7
+"""Noise is taken for no lower than this share of the signal: even in digital silence microphones differ by as much."""
 SMOOTHED_BINS = 5
 """A blast is several times shorter than the window, so its spectrum is smooth over as many bins."""
 SIGNAL_SIGMAS = 3.0
@@ -171,7 +173,7 @@ class _Window:
         power = np.mean(np.abs(spectra[:, :-1]) ** 2, axis=1)
         smooth = power.copy()
         smooth[:, 1:-1] = (power[:, :-2] + power[:, 1:-1] + power[:, 2:]) / 3.0
-        floor = max(float(smooth.max()) * 1e-9, 1e-18)
+        floor = max(float(np.max(np.abs(spectra[:, -1])) ** 2) * LEAST_NOISE, 1e-18)
         delays_s = (starts - first) / self.sample_rate_hz
         aligned = spectra[:, -1] * np.exp(-1j * np.outer(delays_s, self.omega))
         return aligned, np.maximum(smooth, floor)

@@ -103,10 +103,10 @@ def _counted(
     alike = [
         blast
         for blast in blasts
-        if cell - rules.history <= blast <= latest and energies[blast : blast + rules.peak].max() <= highest
+        if max(0, cell - rules.history) <= blast <= latest and energies[blast : blast + rules.peak].max() <= highest
     ]
     if len(alike) < rules.min_blasts:
         return counted
     for blast in alike:
-        counted[max(0, blast) : blast + rules.blast] = False
+        counted[blast : blast + rules.blast] = False
     return counted

@@ -67,7 +67,7 @@ class PhaseTest:
         data = samples[first:end] - offset
         noise = float(np.var(samples[:first] - offset)) + (MODEL_ERROR * float(np.abs(data).max())) ** 2
         shock, blast = _least_misfit(data, self._shocks), _least_misfit(data, self._blasts)
-        if min(shock, blast) > MAX_MISFIT * float(data @ data):
+        if noise <= 0.0 or min(shock, blast) > MAX_MISFIT * float(data @ data):
             return None
         n_alike = max(1.0, ERROR_LENGTH_S * self._rate_hz)
         return float(expit((blast - shock) / (2.0 * noise * n_alike) + PRIOR_LOG_ODDS))

@@ -338,6 +338,48 @@ def test_an_empty_block_changes_nothing():
     assert times_s(picks) == pytest.approx([1.0], abs=1e-4)
 
 
+def absurd_sound(rng: np.random.Generator, n_channels: int, n: int) -> NDArray[np.float32]:
+    """Noise of any level, and what broken hardware makes of it."""
+    sound = 10 ** rng.uniform(-6, 0) * rng.standard_normal((n_channels, n))
+    kind = int(rng.integers(0, 8))
+    if kind == 0:
+        sound[:] = rng.choice([0.0, 0.7])
+    elif kind == 1:
+        sound[:, n // 2 :] *= 1_000.0
+    elif kind == 2:
+        sound = np.clip(1_000.0 * sound, -0.98, 0.98)
+    elif kind == 3:
+        sound[:, n // 3 : n // 3 + 1] = rng.choice([1.0, 1e9, np.inf, np.nan])
+    elif kind == 4:
+        sound[rng.integers(0, n_channels)] = 0.0
+    elif kind == 5:
+        sound = np.sign(sound)
+    return sound.astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_whatever_comes_the_figures_of_picks_are_sane(seed):
+    rng = np.random.default_rng(seed)
+    rate_hz = float(rng.choice([8_000, 11_025, 16_000, 44_100, 96_000]))
+    places_m = rng.uniform(-0.3, 0.3, (int(rng.integers(1, 7)), 3))
+    detector = Detector("n1", ArrayGeometry(tuple(map(tuple, places_m.tolist()))), sensitivity_dbspl=120.0)
+    first_sample = 0
+    picks: list[Pick] = []
+    for _ in range(12):
+        length = int(rng.choice([0, 1, 100, rate_hz // 100, rate_hz // 10, rate_hz // 3]))
+        sound = absurd_sound(rng, len(places_m), length)
+        block = AudioBlock(sound, first_sample, rate_hz, UtcNs(START_NS + round(first_sample / rate_hz * 1e9)), 100)
+        picks += detector.feed(block).picks
+        first_sample += length + (1_000 if rng.random() < 0.05 else 0)
+    picks += detector.flush().picks
+
+    for pick in picks:
+        assert math.isfinite(pick.snr_db)
+        assert math.isfinite(pick.level_db_spl)
+        assert pick.sigma_ns > 0
+        assert START_NS - 1e7 < pick.time_ns < START_NS + first_sample / rate_hz * 1e9
+
+
 def test_most_tagged_arrivals_of_live_fire_have_a_pick(shared_data: Path):
     with (shared_data / "manifest.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["file"].startswith("pittsburgh/FP4-0") and row["onsets_s"]]
