@@ -25,6 +25,12 @@ MAX_HEADS = 1_000
 MAX_CERTIFICATES = 64
 MAX_CERTIFICATE_BYTES = 2_048
 """Ours take 500 bytes."""
+MAX_CLIP_PICKS = 64
+"""Picks in one request; thirty rounds and their echoes are one clip."""
+MAX_CLIP_PART_BYTES = 192 * 1024
+"""Sound in one message, so that it stays within a frame."""
+MAX_CLIP_BYTES = 60 * 96_000 * MAX_CHANNELS * 2
+"""An hour's allowance of sound at the highest rate from the largest array; ordinary clips have a hundredth."""
 PickName = Annotated[str, Meta(pattern=r"^\d{16}-[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
 Dbfs = Annotated[float, Meta(ge=-400.0, le=100.0)]
 Reason = Annotated[str, Meta(max_length=200)]
@@ -88,6 +94,43 @@ class ClockMessage(msgspec.Struct, frozen=True, tag_field="t", tag="clock"):
     sigma_ns: SigmaNs
 
 
+class ClipRequestMessage(msgspec.Struct, frozen=True, tag_field="t", tag="clip?"):
+    """Mesh asks listen for the sound around some of listen's own picks, while listen still has it in memory.
+
+    Listen answers with one clip for each stretch that their surroundings make together, and with one refusal for each
+    pick that it has no sound of, or is not to give any; the last message of the answer says that it is the last.
+    """
+
+    request: Annotated[int, Meta(ge=0, lt=2**53)]
+    picks: Annotated[tuple[PickName, ...], Meta(min_length=1, max_length=MAX_CLIP_PICKS)]
+
+
+class ClipMessage(msgspec.Struct, frozen=True, tag_field="t", tag="clip"):
+    """A part of a clip, or why there is none.
+
+    request:        as asked
+    pick:           the first pick in the clip, of those asked for; or the one refused
+    first_ns:       UTC of the clip's first sample, with `clock_sigma_ns`; 0 where refused
+    rate_hz:        the converter's true rate; 0 where refused
+    total_bytes:    length of the whole clip; 0 where refused
+    offset, data:   this part of it: 16 bit, little end first, channels interleaved
+    last:           nothing more comes in answer to this request
+    refused:        why there is no sound of this pick; None: there is
+    """
+
+    request: Annotated[int, Meta(ge=0, lt=2**53)]
+    pick: PickName
+    first_ns: TimeNs
+    clock_sigma_ns: SigmaNs
+    rate_hz: Annotated[float, Meta(ge=0.0, le=100_000.0)]
+    n_channels: Annotated[int, Meta(ge=0, le=MAX_CHANNELS)]
+    total_bytes: Annotated[int, Meta(ge=0, le=MAX_CLIP_BYTES)]
+    offset: Annotated[int, Meta(ge=0, le=MAX_CLIP_BYTES)]
+    data: Annotated[bytes, Meta(max_length=MAX_CLIP_PART_BYTES)]
+    last: bool
+    refused: Reason | None = None
+
+
 class ChangedMessage(msgspec.Struct, frozen=True, tag_field="t", tag="changed"):
     """Mesh tells web that events up to `row` are in the database."""
 
@@ -103,6 +146,8 @@ LocalMessage = (
     | AckMessage
     | ClockMessage
     | ChangedMessage
+    | ClipRequestMessage
+    | ClipMessage
 )
 
 

@@ -6,11 +6,14 @@ from appliance.model.classes import ClassProbabilities
 from appliance.model.picks import Phase, Pick, Rejection, pick_id
 from appliance.wire.framing import MAX_FRAME_BYTES, FrameDecoder, encode_frame
 from appliance.wire.messages import (
+    MAX_CLIP_PART_BYTES,
     MAX_HEADS,
     MAX_RECORDS,
     AckMessage,
     ChangedMessage,
     ChannelLevel,
+    ClipMessage,
+    ClipRequestMessage,
     ClockMessage,
     HeadsMessage,
     HealthMessage,
@@ -68,6 +71,9 @@ def peer(message):
         AckMessage((PICK.id,)),
         ClockMessage(-(10**18), 500),
         ChangedMessage(10**9),
+        ClipRequestMessage(7, (PICK.id,) * 64),
+        ClipMessage(7, PICK.id, 5, 6, 48_001.5, 16, 10**7, 10**6, bytes(MAX_CLIP_PART_BYTES), last=False),
+        ClipMessage(7, PICK.id, 0, 0, 0.0, 0, 0, 0, b"", last=True, refused="gone"),
     ],
     ids=lambda m: type(m).__name__,
 )
@@ -121,6 +127,10 @@ def test_a_rejection_arrives_and_long_words_are_cut():
         RosterMessage((b"x",) * 65),
         PeerHelloMessage("<b>", "x"),
         HeartbeatMessage(-1),
+        ClipRequestMessage(7, ()),
+        ClipRequestMessage(7, (PICK.id,) * 65),
+        ClipMessage(7, PICK.id, 5, 6, 48_000.0, 16, 10**7, 0, bytes(MAX_CLIP_PART_BYTES + 1), last=False),
+        ClipMessage(7, PICK.id, 5, 6, 48_000.0, 17, 10**7, 0, b"", last=False),
     ],
     ids=lambda m: type(m).__name__,
 )
