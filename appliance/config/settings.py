@@ -44,6 +44,9 @@ class EarsSettings(msgspec.Struct, frozen=True, kw_only=True):
     sensitivity_dbspl: Annotated[
         float | None, Meta(description="peak sound pressure level at full scale, dB SPL; absent: not known")
     ] = None
+    kept_s: Annotated[
+        float, Meta(ge=2, le=60, description="sound kept in memory for clips around picks, seconds; never more than 60")
+    ] = 20.0
     classifier: Annotated[
         str | None, Meta(max_length=1024, description="path of a TFLite model; absent: the one that came with Earshot")
     ] = None

@@ -20,6 +20,8 @@ from appliance.model.audio import ArrayGeometry, AudioBlock
 from appliance.model.classes import Classifier
 from appliance.model.health import HealthCheck, HealthState
 from appliance.model.instants import NS_PER_US
+from appliance.model.picks import PickId
+from appliance.pipeline.clips import ClipKeeper
 from appliance.pipeline.detector import Detector, DetectorOutput
 from appliance.ports import AudioSource
 from appliance.scene.stream import StreamSource
@@ -67,6 +69,7 @@ class Listener:
         self._folder = folder
         self._source: AudioSource | None = None
         self._detector: Detector | None = None
+        self._clips = ClipKeeper(settings.ears.kept_s)
         self._meter = _Meter()
         self._fault: str | None = None
         self._fault_since_ns = utc_now_ns()
@@ -100,12 +103,14 @@ class Listener:
             self._set_fault(str(error))
             stopped.wait(RETRY_PAUSE_S)
         self._alive()
+        self._answer_clip_requests(time.monotonic())
         self._tell_health(time.monotonic())
 
     def _hear(self, block: AudioBlock) -> None:
         assert self._detector is not None  # noqa: S101 - it was made together with the source of the block
         output = self._detector.feed(block)
         self._hand_over(output)
+        self._clips.hear(block, output.picks)
         self._meter.add([(level.rms_dbfs, level.peak_dbfs, level.n_clipped_samples) for level in output.levels])
         now_s = time.monotonic()
         if now_s >= self._levels_due_s:
@@ -118,6 +123,13 @@ class Listener:
             self._client.send_pick(pick)
         for rejection in output.rejections:
             self._client.send_rejection(rejection)
+
+    def _answer_clip_requests(self, now_s: float) -> None:
+        for request in self._client.take_clip_requests():
+            self._clips.ask(request.request, [PickId(pick) for pick in request.picks])
+        answers = self._clips.answers(now_s)
+        if answers:
+            self._client.send_clips(answers)
 
     def _new_detector(self, geometry: ArrayGeometry) -> Detector:
         place = self._settings.place

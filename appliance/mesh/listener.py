@@ -1,7 +1,7 @@
 """The ears' end of listen.sock: hands picks, levels and rejections to mesh, from a thread of its own.
 
 Picks are kept until mesh acknowledges them, and sent again after a break, so that none is lost while mesh restarts.
-Of everything else only the newest counts.
+Clips go out between them, and end with the connection that asked for them. Of everything else only the newest counts.
 """
 
 import collections
@@ -18,11 +18,14 @@ import msgspec
 from appliance.errors import PeerError
 from appliance.model.health import HealthCheck
 from appliance.model.picks import Pick, Rejection
+from appliance.pipeline.clips import Clip, Refusal
 from appliance.timing.utc import UtcMapping
+from appliance.wire.clips import clip_messages
 from appliance.wire.framing import FrameDecoder, encode_frame
 from appliance.wire.messages import (
     AckMessage,
     ChannelLevel,
+    ClipRequestMessage,
     ClockMessage,
     HealthMessage,
     HelloMessage,
@@ -38,6 +41,10 @@ MAX_UNACKNOWLEDGED: Final = 5_000
 """Minutes of rapid fire while mesh is down, at 1 KB each."""
 MAX_REJECTIONS: Final = 200
 """The technician's list; older ones are of no use."""
+MAX_CLIP_REQUESTS: Final = 16
+"""Mesh asks once for each incident; what comes faster is dropped, and mesh asks again or does without."""
+MAX_UNSENT_CLIP_BYTES: Final = 32 * 2**20
+"""Ten seconds of the largest array at 48 kHz; mesh reads as fast as it is told to, or gets no more."""
 RETRY_S: Final = 0.5
 SEND_TIMEOUT_S: Final = 5.0
 READ_BYTES: Final = 64 * 1024
@@ -56,6 +63,9 @@ class ListenClient:
         self._unsent: collections.deque[str] = collections.deque()
         self._rejections: collections.deque[bytes] = collections.deque(maxlen=MAX_REJECTIONS)
         self._latest: dict[str, bytes] = {}
+        self._requests: collections.deque[ClipRequestMessage] = collections.deque(maxlen=MAX_CLIP_REQUESTS)
+        self._clips: collections.deque[bytes] = collections.deque()
+        self._n_clip_bytes = 0
         self._clock: UtcMapping | None = None
         self._n_dropped = 0
         self._connected = threading.Event()
@@ -111,6 +121,22 @@ class ListenClient:
         """Tell what listen finds out about itself: the device, the classifier."""
         self._put_latest("health", HealthMessage(tuple(check_to_body(check) for check in checks)))
 
+    def take_clip_requests(self) -> list[ClipRequestMessage]:
+        """What mesh has asked for since the last call."""
+        with self._lock:
+            requests = list(self._requests)
+            self._requests.clear()
+            return requests
+
+    def send_clips(self, answers: Sequence[Clip | Refusal]) -> None:
+        """Hand over all that comes of clip requests, as much as fits what may wait."""
+        with self._lock:
+            for message in clip_messages(answers, MAX_UNSENT_CLIP_BYTES - self._n_clip_bytes):
+                frame = encode_frame(message)
+                self._clips.append(frame)
+                self._n_clip_bytes += len(frame)
+        self._wake()
+
     def close(self) -> None:
         """End the connection and the thread."""
         self._closing.set()
@@ -139,6 +165,9 @@ class ListenClient:
                     connection.sendall(encode_frame(self._hello))
                     with self._lock:
                         self._unsent = collections.deque(self._picks)
+                        self._requests.clear()
+                        self._clips.clear()
+                        self._n_clip_bytes = 0
                     self._connected.set()
                     self._exchange(connection)
                 self._connected.clear()
@@ -153,7 +182,7 @@ class ListenClient:
             while not self._closing.is_set():
                 for frame in self._take():
                     connection.sendall(frame)
-                for key, _ in selector.select():
+                for key, _ in selector.select(0.0 if self._clips else None):
                     if key.fileobj is self._wake_in:
                         self._wake_in.recv(READ_BYTES)
                         continue
@@ -164,11 +193,14 @@ class ListenClient:
                         self._heard(message)
 
     def _take(self) -> list[bytes]:
-        """What is to be sent now, picks first."""
+        """What is to be sent now, picks first; of clips one part, so that no pick waits long for them."""
         with self._lock:
             frames = [self._picks[pick] for pick in self._unsent if pick in self._picks]
             frames += self._latest.values()
             frames += self._rejections
+            if self._clips:
+                frames.append(self._clips.popleft())
+                self._n_clip_bytes -= len(frames[-1])
             self._unsent.clear()
             self._latest.clear()
             self._rejections.clear()
@@ -181,3 +213,6 @@ class ListenClient:
             with self._lock:
                 for pick in message.picks:
                     self._picks.pop(pick, None)
+        elif isinstance(message, ClipRequestMessage):
+            with self._lock:
+                self._requests.append(message)

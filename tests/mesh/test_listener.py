@@ -2,16 +2,21 @@ import socket
 import threading
 import time
 
+import numpy as np
 import pytest
 
 import appliance.mesh.listener
 from appliance.mesh.listener import ListenClient
 from appliance.model.health import HealthCheck, HealthState
+from appliance.model.instants import UtcNs
 from appliance.model.picks import Pick, Rejection, pick_id
+from appliance.pipeline.clips import Clip, Refusal
 from appliance.timing.utc import UtcMapping
 from appliance.wire.framing import FrameDecoder, encode_frame
 from appliance.wire.messages import (
     AckMessage,
+    ClipMessage,
+    ClipRequestMessage,
     ClockMessage,
     HealthMessage,
     HelloMessage,
@@ -185,3 +190,50 @@ def test_closing_ends_the_thread_whether_or_not_mesh_is_there(path):
     assert client.wait_connected(TIMEOUT_S)
     client.close()
     mesh.die()
+
+
+def clip(request, n_samples, *, n_channels=2):
+    samples = np.arange(n_samples * n_channels, dtype=np.int64).astype(np.int16).reshape(n_samples, n_channels)
+    return Clip(request, pick(request).id, UtcNs(5), 6, 16_000.5, samples)
+
+
+def test_a_clip_asked_for_arrives_whole_in_parts_and_picks_do_not_wait_for_it(client, mesh):
+    mesh.say(ClipRequestMessage(7, (pick(7).id,)))
+    wait_for(lambda: client.take_clip_requests() == [ClipRequestMessage(7, (pick(7).id,))])
+    sent = clip(7, 500_000)
+    client.send_clips([sent, Refusal(7, pick(8).id, "gone")])
+    client.send_pick(pick(1))
+    kinds, parts = [], []
+    while not (parts and parts[-1].last):
+        message = mesh.next(PickMessage | ClipMessage)
+        kinds.append(type(message))
+        if isinstance(message, ClipMessage):
+            parts.append(message)
+    assert kinds.index(PickMessage) < len(parts) - 1
+    *of_clip, refusal = parts
+    assert (refusal.pick, refusal.refused) == (pick(8).id, "gone")
+    assert b"".join(part.data for part in of_clip) == sent.samples.tobytes()
+    assert {(p.pick, p.first_ns, p.clock_sigma_ns, p.rate_hz, p.n_channels, p.total_bytes) for p in of_clip} == {
+        (pick(7).id, 5, 6, 16_000.5, 2, sent.samples.nbytes)
+    }
+
+
+def test_clips_that_nobody_reads_are_refused_before_memory_is_full(client, mesh, monkeypatch):
+    monkeypatch.setattr(appliance.mesh.listener, "MAX_UNSENT_CLIP_BYTES", 1_000_000)
+    client.send_clips([clip(1, 200_000), clip(2, 200_000)])
+    heard = [mesh.next(ClipMessage)]
+    while not heard[-1].last or heard[-1].request != 2:
+        heard.append(mesh.next(ClipMessage))
+    assert heard[-1].refused == "earlier clips were not read yet"
+    assert sum(len(part.data) for part in heard) == 800_000
+
+
+def test_clips_asked_for_in_an_earlier_connection_are_not_sent_in_the_next(client, mesh, path):
+    mesh.die()
+    wait_for(lambda: not client.wait_connected(0.0))
+    client.send_clips([clip(1, 1_000)])
+    again = Mesh(path)
+    again.accept()
+    client.send_clips([clip(2, 10)])
+    assert again.next(ClipMessage).request == 2
+    again.die()
