@@ -3,7 +3,8 @@
 What a node makes of each sound follows the model that the localiser's own was measured against, but is drawn
 independently: levels fall with range and differ by path, a path's delay is the same for all rounds of one shooter at
 one node, rounds differ by a little more, echoes repeat from round to round, and whatever comes into the tail of a
-louder sound stands out less or is not picked at all. Used by the benchmarks of association and of the solver.
+louder sound stands out less or is not picked at all. Levels, prominences, echoes and
+misses are set to the live-fire recordings. Used by the benchmarks of association and of the solver.
 """
 
 import math
@@ -30,18 +31,26 @@ FRAME = LocalFrame(Geodetic(40.44, -79.99, 300.0))
 SOURCE_HEIGHT_M = 1.5
 NODE_HEIGHT_M = 6.0
 
-GUNSHOT_300_DB = 95.0
-"""Peak level of a pistol at 300 m in a street: 157 dB at 1 m less spreading and 12 dB of ground and buildings."""
-FLOOR_DB = 68.0
-"""The 95 % quantile of a street's noise, in the same measure: a pistol at 300 m stands 27 dB above it."""
+GUNSHOT_300_DB = 98.0
+"""Peak level of a pistol at 300 m in a street: 157 dB at 1 m less spreading and 9 dB of ground and buildings."""
+FLOOR_DB = 66.0
+"""The 95 % quantile of a street's noise, in the same measure: first rounds at 300 m stand 32 dB above it."""
+RAIL_DB = 42.0
+"""Microphones clip: no prominence above this, give or take 2 dB."""
 EXCESS_DB_PER_M = 0.015
 """Air and edges beyond spreading: a node at 1,000 m picks about half of the rounds."""
 PICKED_FROM_DB = 4.0
 """Prominence at which every second onset becomes a pick."""
-TAIL_DROP_DB = 14.0
-"""How far the reverberation after a blast lies below the blast, once the blast is over."""
-TAIL_DB_PER_S = 40.0
-"""How fast it dies away: 60 dB in 1.5 s, as streets do."""
+TAIL_DROP_DB = 10.0
+"""How far the street's answer to a blast lies below the blast as long as prominence looks back on it ..."""
+BURST_DROP_DB = 26.0
+"""The same for the next round of a burst: there the detector leaves the blasts themselves out of what it looks at."""
+BURST_MARGIN_DB = 6.0
+"""What lies further below the last blast is taken for its echo."""
+TAIL_HOLD_S = 0.285
+"""... which is its 300 ms less the 5 % that its quantile leaves out ..."""
+TAIL_DB_PER_S = 22.0
+"""... and how fast it dies away. Rounds after the first stand 17 dB above what precedes them, as in live fire."""
 BLIND_S = 0.012
 """Two fronts nearer than this are one onset."""
 NOISE_DB = 2.5
@@ -79,9 +88,9 @@ class WorldSpec:
     wind_sigma_mps: float = 1.0
     clock_sigma_s: float = 1e-6
     bearing_sigma_deg: float | None = None
-    level_sigma_db: float = 8.0
-    echoes: float = 4.0
-    echo_level_db: float = 7.0
+    level_sigma_db: float = 6.5
+    echoes: float = 2.5
+    echo_level_db: float = 3.0
     noise_hz: float = 0.1
     slams_per_min: float = 1.0
     all_heard: bool = False
@@ -159,6 +168,8 @@ class _Drawn:
 
 DEAF_SHARE = 0.05
 """Paths on which nothing is heard, however near: behind a building, a machine running beside the node."""
+EARLY_ECHOES = 0.25
+"""Share of echoes from the nearest walls, a few hundredths of a second late; the others come from down the street."""
 HEARD_TO_M = 2_500.0
 """Nothing is worked out beyond this range; no pistol is heard that far."""
 _GUNSHOT_LOGITS = {
@@ -268,7 +279,7 @@ def _path(shot: Fired, n: int, drawn: _Drawn) -> _Path:
         is_late = rng.uniform() < spec.late_share
         delay_s = float(rng.normal(0.0, spec.path_sigma_s)) + is_late * float(rng.exponential(spec.late_mean_s))
         n_echoes = int(rng.poisson(spec.echoes))
-        delays_s = 0.015 + rng.exponential(0.25, n_echoes)
+        delays_s = 0.013 + rng.exponential(np.where(rng.uniform(size=n_echoes) < EARLY_ECHOES, 0.02, 0.35))
         levels_db = -spec.echo_level_db - 12.0 * delays_s + rng.normal(0.0, 4.0, n_echoes)
         loss_db = float(rng.normal(0.0, spec.level_sigma_db)) + 3.0 * is_late
         drawn.paths[key] = _Path(delay_s, loss_db, delays_s, np.minimum(levels_db, 2.0), rng.uniform() < DEAF_SHARE)
@@ -298,14 +309,10 @@ def _picked(name: str, sounds: Sequence[_Sound], drawn: _Drawn) -> list[tuple[Pi
     recent: list[_Sound] = []
     last_s = -1.0
     for sound in sounds:
-        recent = [s for s in recent if s.level_db - TAIL_DB_PER_S * (sound.time_s - s.time_s) > FLOOR_DB]
-        tails_db = [
-            s.level_db - TAIL_DROP_DB - TAIL_DB_PER_S * (sound.time_s - s.time_s)
-            for s in recent
-            if sound.time_s - s.time_s > BLIND_S
-        ]
+        recent = [s for s in recent if _tail_db(s, sound) > FLOOR_DB - 10.0]
+        tails_db = [_tail_db(s, sound) for s in recent if s.direct_of >= 0 and sound.time_s - s.time_s > BLIND_S]
         background_db = 10.0 * math.log10(sum(10.0 ** (v / 10.0) for v in [FLOOR_DB, *tails_db]))
-        prominence_db = sound.level_db - background_db + float(rng.normal(0.0, 1.5))
+        prominence_db = min(sound.level_db - background_db, RAIL_DB) + float(rng.normal(0.0, 1.5))
         recent.append(sound)
         chance = 1.0 / (1.0 + math.exp(-(prominence_db - PICKED_FROM_DB) / 1.0))
         if not spec.all_heard and (sound.time_s - last_s < BLIND_S or rng.uniform() > chance):
@@ -314,6 +321,14 @@ def _picked(name: str, sounds: Sequence[_Sound], drawn: _Drawn) -> list[tuple[Pi
         read_s = sound.time_s + clock_s + float(rng.normal(0.0, spec.pick_sigma_s))
         picked.append((_pick(name, read_s, max(prominence_db, 0.5), sound, drawn), sound.direct_of))
     return picked
+
+
+def _tail_db(before: _Sound, sound: _Sound) -> float:
+    """What an earlier sound leaves of itself in what a later one is measured against."""
+    age_s = sound.time_s - before.time_s
+    is_burst = age_s < TAIL_HOLD_S and sound.direct_of >= 0 and sound.level_db > before.level_db - BURST_MARGIN_DB
+    drop_db = BURST_DROP_DB if is_burst else TAIL_DROP_DB
+    return before.level_db - drop_db - TAIL_DB_PER_S * max(age_s - TAIL_HOLD_S, 0.0)
 
 
 def _weak(name: str, duration_s: float, drawn: _Drawn) -> list[Pick]:
