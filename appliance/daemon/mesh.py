@@ -84,6 +84,7 @@ class MeshSetup:
     clock:      how far UTC is from CLOCK_MONOTONIC, told to the ears once a second; None: they know it themselves
     air:        what this node measured, if it did
     alive:      called once a second by the loop that everything runs in, for the watchdog
+    checks:     what is known of the devices at a UTC, without waiting: clock, power, disk
     """
 
     folder: NodeFolder
@@ -95,6 +96,7 @@ class MeshSetup:
     clock: Callable[[], UtcMapping] | None = None
     air: Air | None = None
     alive: Callable[[], None] = lambda: None
+    checks: Callable[[int], Sequence[HealthCheck]] = lambda _now_ns: ()
 
 
 def run_mesh(setup: MeshSetup, ready: Callable[[int], None]) -> None:
@@ -348,7 +350,7 @@ class MeshProcess:
 
     def _other_checks(self, now_ns: int) -> list[HealthCheck]:
         since = UtcNs(now_ns)
-        checks = []
+        checks = [*self._setup.checks(now_ns)]
         if self._locator.problem:
             remedy = "report this with the messages of earshot mesh"
             checks.append(HealthCheck("locate", HealthState.FAILED, self._locator.problem, None, "", since, remedy))
