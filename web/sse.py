@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from web import present
 from web.reader import Body, Event
 
 RETRY_MS = 2_000
@@ -17,10 +18,20 @@ RETRY_MS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One event ready to send. `key` tells whether a client has seen it; None: it can't be asked for again."""
+    """One event ready to send.
+
+    key:    tells whether a client has seen it; None: it can't be asked for again
+    data:   for who may know where exactly nodes stand
+    coarse: for everybody else
+    """
 
     key: str | None
     data: bytes
+    coarse: bytes
+
+    def lines(self, *, is_exact: bool) -> bytes:
+        """What a client gets that may, or may not, know exact positions of nodes."""
+        return self.data if is_exact else self.coarse
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,24 @@ def frames(events: Sequence[Event], presenter: Presenter) -> list[Frame]:
         if event.kind == "nodes" and i != last_nodes:
             continue
         is_last_of_cursor = i + 1 == len(events) or events[i + 1].cursor != event.cursor
-        body: Any = presenter.nodes() if event.kind == "nodes" else presenter.incident(event.body)
-        data = event_lines(event.kind, body, event.cursor if is_last_of_cursor else None)
-        result.append(Frame(f"{event.cursor} {event.kind} {event.body.get('id', '')}", data))
+        cursor = event.cursor if is_last_of_cursor else None
+        name = event.body.get("record") or event.body.get("id", "")
+        result.append(_frame(f"{event.cursor} {event.kind} {name}", event, cursor, presenter))
     return result
+
+
+def _frame(key: str, event: Event, cursor: str | None, presenter: Presenter) -> Frame:
+    if event.kind == "nodes":
+        return nodes_frame(key, presenter.nodes(), cursor)
+    body = presenter.incident(event.body) if event.kind == "incident" else event.body
+    data = event_lines(event.kind, body, cursor)
+    return Frame(key, data, data)
+
+
+def nodes_frame(key: str | None, nodes: Sequence[Body], cursor: str | None) -> Frame:
+    """Nodes for both kinds of client."""
+    coarse = [present.coarse(node) for node in nodes]
+    return Frame(key, event_lines("nodes", nodes, cursor), event_lines("nodes", coarse, cursor))
 
 
 def event_lines(kind: str, body: Any, cursor: str | None) -> bytes:  # noqa: ANN401  # any JSON value

@@ -32,7 +32,7 @@ from appliance.wire.messages import (
     WantMessage,
     pack_records,
 )
-from appliance.wire.records import Body, EpochBody, encode_body
+from appliance.wire.records import Body, EpochBody, encode_body, is_remark
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,14 @@ class _Buckets:
 
     pushed: TokenBucket
     wants: TokenBucket
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A record that was signed and pushed; `stored` is done when it is on disk."""
+
+    record: Record
+    stored: "asyncio.Future[int | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +108,17 @@ class Exchange:
         opened: Opened,
         store: GroupWriter,
         on_records: Callable[[Sequence[Record]], None],
+        on_event: Callable[[int], None] = lambda _row: None,
     ) -> None:
-        """`on_records` is called with every new good record, own and others', before it is on disk."""
+        """`on_records` is called with every new good record, own and others', before it is on disk.
+
+        on_event: called with the row of the last event that records made, once it is on disk
+        """
         self._credentials = credentials
         self._opened = opened
         self._store = store
         self._on_records = on_records
+        self._on_event = on_event
         self._replica = Replica((credentials.node, opened.epoch), opened.roster, opened.tips)
         self._ends = dict(opened.ends)
         self._buckets: dict[str, _Buckets] = {}
@@ -122,8 +135,8 @@ class Exchange:
         held = {head.stream: head.seq for head in self._replica.heads()}
         return knowledge_of(held, self._ends).text()
 
-    def publish(self, body: Body, now_ns: int) -> "asyncio.Future[None]":
-        """Sign a record, push it to all peers and store it; the future is done when it is on disk."""
+    def publish(self, body: Body, now_ns: int) -> Written:
+        """Sign a record, push it to all peers and store it."""
         kind, data = encode_body(body)
         record = self._opened.writer.write(kind, data, now_ns)
         self._replica.add_own(record)
@@ -131,7 +144,7 @@ class Exchange:
             self.hub.broadcast(RecordsMessage((record,), asked=False))
         stored = self._keep([record], is_urgent=True)
         self._on_records([record])
-        return stored
+        return Written(record, stored)
 
     def peer_up(self, peer: Enrolled) -> None:
         """Tell a new peer who else there is and what is held here."""
@@ -190,7 +203,8 @@ class Exchange:
         received = self._replica.receive(node, message.records, asked=message.asked, bodies_after_ns=after_ns)
         if received.accepted:
             self._note_ends(received.accepted)
-            self._keep(received.accepted, is_urgent=False)  # who wrote them has them on disk
+            # Who wrote them has them on disk; but what a person said is waited for on other pages.
+            self._keep(received.accepted, is_urgent=any(is_remark(record) for record in received.accepted))
             self._on_records(received.accepted)
         for verdict in received.offences:
             self._refuse(f"record: {verdict}")
@@ -200,22 +214,25 @@ class Exchange:
         if message.asked or Verdict.GAP in received.others:
             self._ask()
 
-    def _keep(self, records: Sequence[Record], *, is_urgent: bool) -> "asyncio.Future[None]":
+    def _keep(self, records: Sequence[Record], *, is_urgent: bool) -> "asyncio.Future[int | None]":
         """Hand records to the disk, and remember when they are there."""
-        rows = tuple(records)
-        work = self._store.submit(lambda store: store.add_records(rows), is_urgent=is_urgent)
+        rows, now_ns = tuple(records), time.time_ns()
+        work = self._store.submit(lambda store: store.add_records(rows, now_ns), is_urgent=is_urgent)
         stored = asyncio.wrap_future(work)
         stored.add_done_callback(lambda done: self._kept(done, rows))
         return stored
 
-    def _kept(self, done: "asyncio.Future[None]", rows: tuple[Record, ...]) -> None:
+    def _kept(self, done: "asyncio.Future[int | None]", rows: tuple[Record, ...]) -> None:
         if done.cancelled():
             return
         error = done.exception()
-        if error is None:
-            self._replica.committed(rows)
-        else:
+        if error is not None:
             log.error("%d records could not be stored: %s", len(rows), error)
+            return
+        self._replica.committed(rows)
+        event = done.result()
+        if event is not None:
+            self._on_event(event)
 
     def _note_ends(self, records: Sequence[Record]) -> None:
         for record in records:

@@ -13,6 +13,7 @@ from typing import Any
 
 from appliance import __version__
 from appliance.config.folder import NodeFolder
+from appliance.daemon.commands import Commands
 from appliance.daemon.exchange import Exchange, Opened, open_log
 from appliance.daemon.healing import heal
 from appliance.daemon.intake import Intake
@@ -24,7 +25,7 @@ from appliance.ledger.records import Record
 from appliance.mesh.discovery import Announcement, Discovery
 from appliance.mesh.hub import PeerHub
 from appliance.mesh.link import make_identity
-from appliance.mesh.local import LocalServer, remove_stale
+from appliance.mesh.local import LocalServer, Reply, remove_stale
 from appliance.mesh.trust import Credentials, load_credentials
 from appliance.model.air import Air
 from appliance.model.health import HealthCheck, HealthState
@@ -41,6 +42,7 @@ from appliance.wire.messages import (
     AckMessage,
     ChangedMessage,
     ClockMessage,
+    CommandMessage,
     HealthMessage,
     HelloMessage,
     LevelsMessage,
@@ -162,7 +164,7 @@ class MeshProcess:
         self._node = credentials.node
         self._credentials = credentials
         self._writer = writer
-        self._exchange = Exchange(credentials, opened, writer, self._on_records)
+        self._exchange = Exchange(credentials, opened, writer, self._on_records, self._on_event)
         self.hub = PeerHub(make_identity(credentials, __version__), self._exchange)
         self._exchange.hub = self.hub
         self._board = NodesBoard(self._node, setup.url, __version__, time.monotonic())
@@ -172,6 +174,7 @@ class MeshProcess:
         self._intake = Intake(self._board, self._locator.put)
         self._ears = LocalServer(setup.folder.listen_socket, self._on_local)
         self._pages = LocalServer(setup.folder.control_socket, self._on_pages)
+        self._commands = Commands(lambda body: self._exchange.publish(body, _utc_ns()), time.monotonic)
         self._own_picks: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._pose: NodePose | None = None
         self._discovery: Discovery | None = None
@@ -238,7 +241,7 @@ class MeshProcess:
     def _on_records(self, records: Sequence[Record]) -> None:
         self._intake.read(records, _utc_ns())
 
-    def _on_local(self, message: LocalMessage) -> None:
+    def _on_local(self, message: LocalMessage, _reply: Reply) -> None:
         """What the ears say."""
         if isinstance(message, PickMessage):
             self._take_pick(message)
@@ -251,9 +254,12 @@ class MeshProcess:
         elif not isinstance(message, HelloMessage):
             raise PeerError(str(self._setup.folder.listen_socket), "got a message out of turn", "restart earshot")
 
-    def _on_pages(self, message: LocalMessage) -> None:
-        """What the pages say: nothing yet."""
-        raise PeerError(str(self._setup.folder.control_socket), f"got a {type(message).__name__}", "restart earshot")
+    def _on_pages(self, message: LocalMessage, reply: Reply) -> None:
+        """What the pages say."""
+        if isinstance(message, CommandMessage):
+            self._commands.take(message, reply)
+        elif not isinstance(message, HelloMessage):
+            raise PeerError(str(self._setup.folder.control_socket), "got a message out of turn", "restart earshot")
 
     def _take_pick(self, message: PickMessage) -> None:
         """Sign a pick of the ears, unless it was signed before or is too old, and acknowledge it once it is on disk."""
@@ -271,10 +277,10 @@ class MeshProcess:
         self._own_picks[pick] = None
         if len(self._own_picks) > MAX_OWN_PICKS:
             self._own_picks.popitem(last=False)
-        stored = self._exchange.publish(message.pick, now_ns)
-        stored.add_done_callback(lambda done: self._acknowledge(pick, done))
+        written = self._exchange.publish(message.pick, now_ns)
+        written.stored.add_done_callback(lambda done: self._acknowledge(pick, done))
 
-    def _acknowledge(self, pick: str, stored: "asyncio.Future[None]") -> None:
+    def _acknowledge(self, pick: str, stored: "asyncio.Future[int | None]") -> None:
         if not stored.cancelled() and stored.exception() is None:
             self._ears.broadcast(AckMessage((pick,)))
 
@@ -303,7 +309,11 @@ class MeshProcess:
             return
         row = stored.result()
         if row is not None:
-            self._pages.broadcast(ChangedMessage(row))
+            self._on_event(row)
+
+    def _on_event(self, row: int) -> None:
+        """Tell the pages of an event that is on disk."""
+        self._pages.broadcast(ChangedMessage(row))
 
     async def _look(self) -> None:
         """Once a second: place, clock, health, and what the pages show of the nodes."""

@@ -51,6 +51,12 @@ class Knowledge:
         return all(other.reached(stream, ends) <= seq for stream, seq in self.entries.items())
 
 
+def union(one: Knowledge, other: Knowledge, ends: EpochEnds) -> Knowledge:
+    """What is known to one or the other; never less, and at most what a later epoch says that its writer knew."""
+    streams = one.entries.keys() | other.entries.keys()
+    return Knowledge({stream: max(one.reached(stream, ends), other.reached(stream, ends)) for stream in streams})
+
+
 def knowledge_of(held: Mapping[StreamId, int], ends: EpochEnds) -> Knowledge:
     """The knowledge of somebody who holds records 1 to `held[stream]` of each stream."""
     latest: dict[str, int] = {}

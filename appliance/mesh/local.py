@@ -21,10 +21,14 @@ MODE = 0o660
 """Mesh, listen and web run as users of one group."""
 
 
+Reply = Callable[[LocalMessage], None]
+"""Sends a message to the one process that a message came from, if it is still there."""
+
+
 class LocalServer:
     """One Unix socket that several processes of this node may connect to."""
 
-    def __init__(self, path: Path, on_message: Callable[[LocalMessage], None]) -> None:
+    def __init__(self, path: Path, on_message: Callable[[LocalMessage, Reply], None]) -> None:
         """Serve at `path`; `on_message` is called in the event loop, and closes the connection by a PeerError."""
         self._path = path
         self._on_message = on_message
@@ -60,11 +64,14 @@ class LocalServer:
         """Send to all processes that are connected; one that does not read is cut off."""
         frame = encode_frame(message)
         for writer in list(self._writers):
-            if writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-                log.warning("a process on %s does not read and was cut off", self._path)
-                writer.transport.abort()
-            elif not writer.is_closing():
-                writer.write(frame)
+            self._write(writer, frame)
+
+    def _write(self, writer: asyncio.StreamWriter, frame: bytes) -> None:
+        if writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            log.warning("a process on %s does not read and was cut off", self._path)
+            writer.transport.abort()
+        elif not writer.is_closing():
+            writer.write(frame)
 
     def _came_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._writers) >= MAX_CLIENTS:
@@ -77,7 +84,7 @@ class LocalServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await self._read(reader)
+            await self._read(reader, lambda message: self._write(writer, encode_frame(message)))
         except PeerError as error:
             log.warning("%s", error)
         except OSError as error:
@@ -86,11 +93,11 @@ class LocalServer:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    async def _read(self, reader: asyncio.StreamReader, reply: Reply) -> None:
         decoder = FrameDecoder(local_decoder(), str(self._path))
         while data := await reader.read(READ_BYTES):
             for message in decoder.feed(data):
-                self._on_message(message)
+                self._on_message(message, reply)
 
 
 def remove_stale(path: Path) -> None:

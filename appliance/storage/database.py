@@ -11,7 +11,9 @@ from appliance.errors import StoreError
 
 APPLICATION_ID = 0x45617273
 """Marks the file as Earshot's (SQLite's application_id): "Ears"."""
-SCHEMA_VERSION = 1
+SCHEMAS = ("schema.sql", "schema_2.sql")
+"""What makes each version out of the one before; a database of an older version is brought up by mesh."""
+SCHEMA_VERSION = len(SCHEMAS)
 BUSY_TIMEOUT_S = 5.0
 """Nobody else writes; a technician's shell that holds a lock this long has to be told."""
 
@@ -50,7 +52,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         )
     try:
         with store_errors(path):
-            _check_version(connection, path)
+            _check_version(connection, path, oldest=SCHEMA_VERSION)
     except BaseException:
         connection.close()
         raise
@@ -90,27 +92,39 @@ def _remedy(error: sqlite3.Error) -> str:
 
 def _make_or_check(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != 0 or _has_tables(connection):
-        _check_version(connection, path)
+        version = _check_version(connection, path, oldest=1)
+        if version < SCHEMA_VERSION:
+            connection.executescript(f"BEGIN; {_schema(version)} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         return
-    schema = resources.files("appliance.storage").joinpath("schema.sql").read_text(encoding="utf-8")
     store = secrets.token_hex(4)
     connection.executescript(
-        f"BEGIN; {schema} INSERT INTO meta VALUES ('store', '{store}');"  # noqa: S608  # nothing from outside
+        f"BEGIN; {_schema(0)} INSERT INTO meta VALUES ('store', '{store}');"  # noqa: S608  # nothing from outside
         f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
     )
+
+
+def _schema(version: int) -> str:
+    """The statements that make today's tables out of those of `version` (0: none)."""
+    folder = resources.files("appliance.storage")
+    return "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SCHEMAS[version:])
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _check_version(connection: sqlite3.Connection, path: Path, *, oldest: int) -> int:
+    """The version of the database, which is `oldest` or newer. Raises StoreError."""
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise StoreError(str(path), "is not Earshot's database", "name another state folder, or move the file away")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         problem = f"was written by a newer Earshot (version {version}, this one reads {SCHEMA_VERSION})"
         raise StoreError(str(path), problem, "install that Earshot again, or move the file away")
-    if version < SCHEMA_VERSION:
+    if version < 1:
         problem = f"has version {version}, which no Earshot wrote"
         raise StoreError(str(path), problem, "move the file away and start again")
+    if version < oldest:
+        problem = f"was written by an older Earshot (version {version}, this one reads {SCHEMA_VERSION})"
+        raise StoreError(str(path), problem, "start earshot mesh, which brings it up to date")
+    return version

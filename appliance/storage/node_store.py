@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import StoreError
+from appliance.ledger.knowledge import Knowledge, parse_knowledge, union
 from appliance.ledger.records import EPOCH_KIND, Range, Record, StreamId
 from appliance.model.incidents import Incident
 from appliance.storage.database import open_for_writing, store_errors
 from appliance.wire.incidents import incident_to_dict
-from appliance.wire.records import EpochBody, decode_body
+from appliance.wire.records import EpochBody, decode_body, is_remark
+from appliance.wire.remarks import remark_of
 
 _FIELDS = "node, epoch, seq, time_ns, kind, body_hash, previous, signature, body"
 
@@ -83,8 +85,11 @@ class NodeStore:
             problem = f"belongs to {rows[0][0]}, not to {owner}"
             raise StoreError(str(self.path), problem, "name another state folder, or move the file away")
 
-    def add_records(self, records: Iterable[Record]) -> None:
-        """Add records that were judged good; one that is there already is left as it is."""
+    def add_records(self, records: Iterable[Record], now_ns: int = 0) -> int | None:
+        """Add records that were judged good; one that is there already is left as it is.
+
+        What people said becomes an event at `now_ns`; returns the row of the last, or None where there was none.
+        """
         rows = list(records)
         self._db.executemany(
             f"INSERT OR IGNORE INTO records ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constant
@@ -94,6 +99,8 @@ class NodeStore:
             "INSERT INTO epoch_ends VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
             [(r.node, *end) for r in rows if (end := epoch_end(r)) is not None],
         )
+        events = [self._add_remark(r, now_ns) for r in rows if is_remark(r)]
+        return max((row for row in events if row is not None), default=None)
 
     def add_certificate(self, fingerprint: str, node: str, der: bytes) -> None:
         """Remember a certificate that was checked."""
@@ -116,7 +123,8 @@ class NodeStore:
         before = self._last_shown()
         for i, document in enumerate(documents):
             shown = knowledge if i == len(documents) - 1 else before
-            row = self._add_event("incident", (str(document["id"]), document), (knowledge, shown), now_ns)
+            reflects = self._with_last_reflected(parse_knowledge(knowledge))
+            row = self._add_event("incident", (str(document["id"]), document), (reflects, shown), now_ns)
         return row
 
     def put_nodes_event(self, nodes: Sequence[str], now_ns: int) -> int:
@@ -181,6 +189,7 @@ class NodeStore:
         )
         self._db.execute("DELETE FROM incidents WHERE time_ns < ?", (retention.incidents_before_ns,))
         self._db.execute("DELETE FROM aliases WHERE id NOT IN (SELECT id FROM incidents)")
+        self._db.execute("DELETE FROM remarks WHERE time_ns < ?", (retention.incidents_before_ns,))
         # The last event stays: it holds the knowledge that the next one continues from.
         self._db.execute(
             "DELETE FROM events WHERE time_ns < ? AND row < (SELECT max(row) FROM events)",
@@ -225,6 +234,26 @@ class NodeStore:
             (document["revision"], json.dumps(document, ensure_ascii=False), incident_id),
         )
         return document
+
+    def _add_remark(self, record: Record, now_ns: int) -> int | None:
+        """Note what a person said, with an event; None where it was noted before or makes no sense."""
+        remark = remark_of(record)
+        if remark is None:
+            return None
+        row = (*record.stream, record.seq, record.kind, remark.incident, remark.subject, record.time_ns)
+        noted = self._db.execute(
+            "INSERT OR IGNORE INTO remarks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, json.dumps(remark.document))
+        )
+        if noted.rowcount == 0:
+            return None
+        # Its reader has not seen all that follows from the records before it, so `shown` stays where it was.
+        reflects = self._with_last_reflected(Knowledge({record.stream: record.seq}))
+        return self._add_event(record.kind, (None, remark.document), (reflects, self._last_shown()), now_ns)
+
+    def _with_last_reflected(self, knowledge: Knowledge) -> str:
+        """`knowledge` and that of the last event: what events reflect must only ever grow."""
+        rows = self._rows("SELECT reflects FROM events ORDER BY row DESC LIMIT 1")
+        return union(parse_knowledge(rows[0][0] if rows else ""), knowledge, self.epoch_ends()).text()
 
     def _add_event(
         self, kind: str, subject: tuple[str | None, dict[str, Any]], knowledge: tuple[str, str], now_ns: int

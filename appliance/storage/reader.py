@@ -24,7 +24,10 @@ _PLACE = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that changed: where to read on from, "incident" or "nodes", and what it is now."""
+    """Something that changed: where to read on from, what it is, and what it is now.
+
+    kind: "incident", "nodes", or the kind of a remark ("acknowledgement", "review", "exercise")
+    """
 
     cursor: str
     kind: str
@@ -89,6 +92,32 @@ class StoreReader:
         rows = self._rows("SELECT row, shown FROM events ORDER BY row DESC LIMIT 1")
         return self._cursor(*rows[0]) if rows else self._cursor(0, "")
 
+    def acknowledgements(self, incident_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """How far each unit is with each incident now, the newest last; ids of any of an incident's picks will do.
+
+        incident, unit, state, time_ns, time, by; and node, record (node:epoch:seq), written_ns of the record.
+        """
+        return {i: _newest_by("unit", said) for i, said in self._remarks("acknowledgement", incident_ids).items()}
+
+    def reviews(self, incident_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """What each person makes of each incident now, the newest last.
+
+        incident, verdict, note, time_ns, time, by; and node, record, written_ns of the record.
+        """
+        return {i: _newest_by("by", said) for i, said in self._remarks("review", incident_ids).items()}
+
+    def remarks(self, kind: str, incident_id: str) -> list[dict[str, Any]]:
+        """All that was ever said of an incident in remarks of a kind, oldest first: nothing is ever overwritten."""
+        return self._remarks(kind, [incident_id])[incident_id]
+
+    def exercises(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest test alerts, newest first: words, time_ns, time, lat_deg, lon_deg, by, node, record."""
+        rows = self._rows(
+            "SELECT body FROM remarks WHERE kind = 'exercise' ORDER BY time_ns DESC, node, epoch, seq LIMIT ?",
+            min(limit, MAX_INCIDENTS),
+        )
+        return [_with_iso_times(json.loads(body)) for (body,) in rows]
+
     def nodes(self) -> list[dict[str, Any]]:
         """Every node that this one knows, itself included: id, self, url, place, alive, health, levels (own only)."""
         return read_nodes(status_file(self._path))
@@ -96,6 +125,21 @@ class StoreReader:
     def rejections(self, limit: int = 100) -> list[dict[str, Any]]:
         """Onsets of this node's ears that became no pick, newest first: time_ns, time, stage, reason."""
         return [{**r, "time": _iso(r["time_ns"])} for r in read_rejections(status_file(self._path), limit)]
+
+    def _remarks(self, kind: str, incident_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        said: dict[str, list[dict[str, Any]]] = {incident_id: [] for incident_id in incident_ids[:MAX_INCIDENTS]}
+        rows = self._rows(
+            "SELECT asked.value, remarks.body FROM json_each(?) AS asked"
+            " JOIN aliases AS own ON own.alias = asked.value"
+            " JOIN aliases AS every ON every.id = own.id"
+            " JOIN remarks ON remarks.incident = every.alias AND remarks.kind = ?"
+            " ORDER BY remarks.time_ns, remarks.node, remarks.epoch, remarks.seq",
+            json.dumps(list(said)),
+            kind,
+        )
+        for incident_id, body in rows:
+            said[incident_id].append(_with_iso_times(json.loads(body)))
+        return said
 
     def _cursor(self, row: int, shown: str) -> str:
         return f"{shown}~{self._store}.{row}"
@@ -138,12 +182,20 @@ class StoreReader:
 
 def _event_body(kind: str, body: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(body)
-    return _with_iso_times(document) if kind == "incident" else document
+    return document if kind == "nodes" else _with_iso_times(document)
 
 
 def _with_iso_times(document: dict[str, Any]) -> dict[str, Any]:
-    shots = [{**shot, "time": _iso(shot["time_ns"])} for shot in document.get("shots", ())]
-    return {**document, "time": _iso(document["time_ns"]), "shots": shots}
+    document = {**document, "time": _iso(document["time_ns"])}
+    if "shots" in document:
+        document["shots"] = [{**shot, "time": _iso(shot["time_ns"])} for shot in document["shots"]]
+    return document
+
+
+def _newest_by(subject: str, said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last of each subject, in the order in which they were said."""
+    last = {remark[subject]: i for i, remark in enumerate(said)}
+    return [said[i] for i in sorted(last.values())]
 
 
 def _iso(time_ns: int) -> str:

@@ -1,4 +1,4 @@
--- The node's database, version 1. Written by earshot mesh alone, read by earshot web.
+-- The tables of a node's database, version 1; the files after it bring it up to date. Written by earshot mesh alone.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,

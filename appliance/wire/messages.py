@@ -5,12 +5,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from appliance.ledger.records import Head, NodeName, Range, Record
+from appliance.ledger.records import Head, KindName, NodeName, Range, Record
 from appliance.model.audio import MAX_CHANNELS
 from appliance.model.instants import UtcNs
 from appliance.model.picks import Pick, Rejection
 from appliance.wire.documents import SigmaNs, TimeNs
-from appliance.wire.records import MAX_CHECKS, CheckBody, PickBody, pick_from_body, pick_to_body
+from appliance.wire.records import MAX_CHECKS, CheckBody, Label, PickBody, PickName, pick_from_body, pick_to_body
 
 LOCAL_VERSION: Final = 1
 """Version of the messages between the processes of one node, which always run the same software."""
@@ -31,7 +31,8 @@ MAX_CLIP_PART_BYTES = 192 * 1024
 """Sound in one message, so that it stays within a frame."""
 MAX_CLIP_BYTES = 60 * 96_000 * MAX_CHANNELS * 2
 """An hour's allowance of sound at the highest rate from the largest array; ordinary clips have a hundredth."""
-PickName = Annotated[str, Meta(pattern=r"^\d{16}-[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+MAX_COMMAND_BYTES = 8 * 1024
+"""A review with the longest note takes 4 KiB."""
 Dbfs = Annotated[float, Meta(ge=-400.0, le=100.0)]
 Reason = Annotated[str, Meta(max_length=200)]
 
@@ -137,6 +138,34 @@ class ChangedMessage(msgspec.Struct, frozen=True, tag_field="t", tag="changed"):
     row: Annotated[int, Meta(ge=0, lt=2**62)]
 
 
+class CommandMessage(msgspec.Struct, frozen=True, tag_field="t", tag="command"):
+    """Web asks mesh to write a record of `kind`, or to do something; `by` is the person who is logged in.
+
+    `body` is msgpack of the kind's struct in `wire.records`; mesh puts `by` into it, whatever it says there.
+    """
+
+    request: Annotated[int, Meta(ge=0, lt=2**53)]
+    kind: KindName
+    body: Annotated[bytes, Meta(max_length=MAX_COMMAND_BYTES)]
+    by: Label
+
+
+class AnswerMessage(msgspec.Struct, frozen=True, tag_field="t", tag="answer"):
+    """What came of a command, to the connection that it came from.
+
+    ok:     whether it was done; a record is on disk and on its way to the peers then
+    reason: why it was not done, for people; empty where it was
+    record: "node:epoch:seq" of the record that was written, or empty
+    body:   what the command gives back (msgpack), or empty
+    """
+
+    request: Annotated[int, Meta(ge=0, lt=2**53)]
+    ok: bool
+    reason: Reason = ""
+    record: Annotated[str, Meta(max_length=100)] = ""
+    body: Annotated[bytes, Meta(max_length=MAX_COMMAND_BYTES)] = b""
+
+
 LocalMessage = (
     HelloMessage
     | PickMessage
@@ -148,6 +177,8 @@ LocalMessage = (
     | ChangedMessage
     | ClipRequestMessage
     | ClipMessage
+    | CommandMessage
+    | AnswerMessage
 )
 
 

@@ -17,6 +17,7 @@ from appliance.model.classes import CLASSES, ClassProbabilities
 from appliance.model.health import HealthCheck, HealthState
 from appliance.model.instants import UtcNs
 from appliance.model.picks import Phase, Pick, pick_id
+from appliance.model.remarks import ReviewVerdict, UnitState
 from appliance.model.space import Geodetic, NodePose
 from appliance.wire.documents import (
     AltitudeM,
@@ -40,6 +41,10 @@ Url = Annotated[str, Meta(max_length=200, pattern=r"^(https?://[A-Za-z0-9.:\[\]_
 Words = Annotated[str, Meta(max_length=200)]
 MAX_CHECKS = 20
 """A node has about six health checks; the page shows them all."""
+PickName = Annotated[str, Meta(pattern=r"^\d{16}-[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
+"""A pick's id, which is also how an incident is named."""
+Label = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{1,64}\Z")]
+"""A patrol unit or a person: one line as others will read it, without characters that reorder or hide text."""
 
 
 class EpochBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,16 +124,58 @@ class HealthBody(msgspec.Struct, frozen=True, omit_defaults=True):
     v: Version = 1
 
 
-Body = EpochBody | PickBody | PoseBody | AirBody | NodeBody | HealthBody
+class AcknowledgementBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a patrol unit is with an incident, at `time_ns`; the newest record of a unit counts."""
+
+    incident: PickName
+    unit: Label
+    state: UnitState
+    time_ns: TimeNs
+    by: Label = "unknown"
+    v: Version = 1
+
+
+class ReviewBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A person's verdict on an incident; the newest of a person counts, and the older ones stay in the log."""
+
+    incident: PickName
+    verdict: ReviewVerdict
+    time_ns: TimeNs
+    note: Annotated[str, Meta(max_length=1_000)] = ""
+    by: Label = "unknown"
+    v: Version = 1
+
+
+class ExerciseBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A test alert that pages show as an exercise; it is no incident and nothing counts it as one."""
+
+    words: Words
+    time_ns: TimeNs
+    lat_deg: Latitude | None = None
+    lon_deg: Longitude | None = None
+    by: Label = "unknown"
+    v: Version = 1
+
+
+Remark = AcknowledgementBody | ReviewBody | ExerciseBody
+"""What a person said on some node's page; `by` names who, as that node's log-in knows him."""
+
+Body = (
+    EpochBody | PickBody | PoseBody | AirBody | NodeBody | HealthBody | AcknowledgementBody | ReviewBody | ExerciseBody
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordKind:
-    """One row of the table of kinds: the body's shape, its version, and whether incidents depend on it."""
+    """One row of the table of kinds: the body's shape and version, whether incidents depend on it, and who says it.
+
+    is_remark: a person says it about an incident; pages may write it, and each is an event
+    """
 
     body: type[Body]
     version: int
     makes_incidents: bool
+    is_remark: bool = False
 
 
 KINDS: Final[Mapping[str, RecordKind]] = {
@@ -138,8 +185,17 @@ KINDS: Final[Mapping[str, RecordKind]] = {
     "air": RecordKind(AirBody, 1, makes_incidents=True),
     "node": RecordKind(NodeBody, 1, makes_incidents=False),
     "health": RecordKind(HealthBody, 1, makes_incidents=False),
+    "acknowledgement": RecordKind(AcknowledgementBody, 1, makes_incidents=False, is_remark=True),
+    "review": RecordKind(ReviewBody, 1, makes_incidents=False, is_remark=True),
+    "exercise": RecordKind(ExerciseBody, 1, makes_incidents=False, is_remark=True),
 }
 """Every kind of record there is. A new field with a default keeps the version; anything else raises it."""
+
+
+def is_remark(record: Record) -> bool:
+    """Whether a person said it."""
+    row = KINDS.get(record.kind)
+    return row is not None and row.is_remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +218,23 @@ def encode_body(body: Body) -> tuple[str, bytes]:
 
 def decode_body(record: Record) -> Body | Unread:
     """The body of a record, checked field by field; every number is finite and within its bounds."""
-    row = KINDS.get(record.kind)
-    if row is None:
-        return Unread(f"kind {record.kind} is newer than this software", newer=True)
-    if record.body is None:
+    if record.body is None and record.kind in KINDS:
         return Unread("body was deleted by retention", newer=False)
+    return read_body(record.kind, record.body or b"")
+
+
+def read_body(kind: str, data: bytes) -> Body | Unread:
+    """The body that `data` is of a record of `kind`, checked like `decode_body`."""
+    row = KINDS.get(kind)
+    if row is None:
+        return Unread(f"kind {kind} is newer than this software", newer=True)
     try:
-        version = msgspec.msgpack.decode(record.body, type=_Versioned).v
+        version = msgspec.msgpack.decode(data, type=_Versioned).v
         if version > row.version:
-            return Unread(f"version {version} of kind {record.kind} is newer than this software", newer=True)
-        body: Body = msgspec.msgpack.decode(record.body, type=row.body)
+            return Unread(f"version {version} of kind {kind} is newer than this software", newer=True)
+        body: Body = msgspec.msgpack.decode(data, type=row.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Unread(f"{record.kind} body is malformed ({one_line(error)})", newer=False)
+        return Unread(f"{kind} body is malformed ({one_line(error)})", newer=False)
     return body
 
 

@@ -50,7 +50,7 @@ class LogNode:
         self.hub.add_static("127.0.0.1", other.port)
 
     def say(self, words):
-        return self.exchange.publish(NodeBody("", words), time.time_ns())
+        return self.exchange.publish(NodeBody("", words), time.time_ns()).stored
 
     def held(self):
         """Keys of all records on disk."""

@@ -4,7 +4,7 @@ import random
 import pytest
 
 from appliance.errors import InputError
-from appliance.ledger.knowledge import MAX_TEXT_BYTES, Knowledge, knowledge_of, parse_knowledge
+from appliance.ledger.knowledge import MAX_TEXT_BYTES, Knowledge, knowledge_of, parse_knowledge, union
 
 
 def test_a_mesh_without_restarts_is_told_in_one_entry_per_node():
@@ -115,3 +115,13 @@ def test_the_text_fits_a_header_whatever_is_known():
     assert len(text) <= MAX_TEXT_BYTES
     assert ":1700000999:999" in text, "the latest epochs are the last to be left out"
     parse_knowledge(text)
+
+
+def test_a_union_knows_what_either_knows_also_of_epochs_that_only_one_names():
+    ends = {("a", 1): 7}
+    one, other = parse_knowledge("a:1:5,b:1:9"), parse_knowledge("a:2:3,b:1:4,c:1:1")
+    both = union(one, other, ends)
+    assert both.text() == union(other, one, ends).text() == "a:1:7,a:2:3,b:1:9,c:1:1"
+    assert both.covers(one, ends)
+    assert both.covers(other, ends)
+    assert not one.covers(both, ends)

@@ -18,7 +18,7 @@ def path(tmp_path):
     return tmp_path / "control.sock"
 
 
-def serve(path, scenario, on_message=lambda _: None):
+def serve(path, scenario, on_message=lambda _message, _reply: None):
     async def run():
         server = LocalServer(path, on_message)
         await server.start()
@@ -53,7 +53,7 @@ def test_every_process_that_is_connected_hears_a_broadcast_and_is_heard(path):
             writer.close()
         await until(lambda: server.n_clients == 0)
 
-    serve(path, scenario, heard.append)
+    serve(path, scenario, lambda message, _: heard.append(message))
     assert not path.exists()
 
 
@@ -66,7 +66,7 @@ def test_only_this_machines_group_may_connect(path):
 
 @pytest.mark.parametrize("said", [b"\0\0\0\1\xc1", b"\xff\xff\xff\xff", encode_frame(ChangedMessage(1))])
 def test_a_process_that_breaks_the_protocol_is_cut_off_and_others_stay(path, said):
-    def refuse_changed(message):
+    def refuse_changed(message, _):
         if isinstance(message, ChangedMessage):
             raise PeerError("control.sock", "got a ChangedMessage", "restart")
 

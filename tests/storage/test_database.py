@@ -1,9 +1,10 @@
 import sqlite3
+from importlib import resources
 
 import pytest
 
 from appliance.errors import StoreError
-from appliance.storage.database import SCHEMA_VERSION, open_for_reading, open_for_writing
+from appliance.storage.database import APPLICATION_ID, SCHEMA_VERSION, open_for_reading, open_for_writing
 
 
 @pytest.fixture
@@ -103,3 +104,18 @@ def test_somebody_elses_database_is_not_made_ours(path):
 def test_a_folder_that_is_not_there_is_named_with_the_remedy(tmp_path):
     with pytest.raises(StoreError, match="make its folder"):
         open_for_writing(tmp_path / "none" / "node.db")
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_holds(path):
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(resources.files("appliance.storage").joinpath("schema.sql").read_text(encoding="utf-8"))
+    connection.execute("INSERT INTO meta VALUES ('store', '0123abcd')")
+    connection.executescript(f"PRAGMA user_version = 1; PRAGMA application_id = {APPLICATION_ID}")
+    connection.close()
+    with pytest.raises(StoreError, match="start earshot mesh, which brings it up to date"):
+        open_for_reading(path)
+    open_for_writing(path).close()
+    connection = open_for_reading(path)
+    assert connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone() == ("0123abcd",)
+    assert connection.execute("SELECT count(*) FROM remarks").fetchone() == (0,)
+    connection.close()

@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from appliance.errors import InputError, StoreError
+from appliance.model.remarks import UnitState
 from appliance.storage import StoreReader
 from appliance.storage.node_store import NodeStore
+from appliance.wire.records import AcknowledgementBody, encode_body
 from tests.ledger.authors import Author
 from tests.storage.incidents import START_NS, incident
 
@@ -146,3 +148,35 @@ def test_many_threads_read_while_the_node_writes(open_node):
 def test_before_mesh_made_the_database_the_reader_says_so(tmp_path):
     with pytest.raises(StoreError, match="start earshot mesh"):
         StoreReader(tmp_path / "node.db")
+
+
+def test_a_reader_who_moves_to_another_node_misses_no_remark_and_later_sees_it_no_more(open_node):
+    """A remark must reach everybody, whatever was located before, between and after it."""
+    author = Author("n1")
+    author.begin()
+    said = [remark(author, incident(1).id, unit) for unit in ("12", "7")]
+    (here, reader_here), (there, reader_there) = open_node("a"), open_node("b")
+    for store, order in ((here, (1, 0, 2)), (there, (0, 1, 2))):
+        steps = [
+            lambda store=store: put(store, incident(1), knowledge="n1:1:1"),
+            lambda store=store: add(store, said[0]),
+            lambda store=store: (add(store, said[1]), put(store, incident(2), knowledge="n1:1:3,n2:1:4")),
+        ]
+        for step in order:
+            steps[step]()
+    everything = reader_here.events_after(None)
+    assert [e.kind for e in everything] == ["acknowledgement", "incident", "acknowledgement", "incident"]
+    for n_read in range(len(everything) + 1):
+        cursor = everything[n_read - 1].cursor if n_read else None
+        seen = [e.body.get("unit") for e in (*everything[:n_read], *reader_there.events_after(cursor))]
+        assert {"12", "7"} <= set(seen), n_read
+    assert reader_there.events_after(everything[-1].cursor) == []
+
+
+def remark(author, incident_id, unit):
+    return author.write(*encode_body(AcknowledgementBody(incident_id, unit, UnitState.EN_ROUTE, START_NS)))
+
+
+def add(store, record):
+    with store.transaction():
+        store.add_records([record], START_NS)

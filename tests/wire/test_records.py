@@ -6,16 +6,20 @@ import pytest
 from appliance.ledger.records import MAX_BODY_BYTES
 from appliance.model.air import Air
 from appliance.model.health import HealthCheck, HealthState
+from appliance.model.remarks import ReviewVerdict, UnitState
 from appliance.model.space import Geodetic, NodePose
 from appliance.wire.records import (
     KINDS,
     MAX_CHECKS,
+    AcknowledgementBody,
     AirBody,
     EpochBody,
+    ExerciseBody,
     HealthBody,
     NodeBody,
     PickBody,
     PoseBody,
+    ReviewBody,
     Unread,
     air_from_body,
     air_to_body,
@@ -41,6 +45,9 @@ BODIES = [
     air_to_body(Air(20.0, 1.0, -2.0, 0.5, 0.3)),
     NodeBody("https://n1.local:8443", "earshot 1"),
     HealthBody((check_to_body(CHECK),)),
+    AcknowledgementBody(PICK.id, "12", UnitState.EN_ROUTE, PICK.time_ns, "ana"),
+    ReviewBody(PICK.id, ReviewVerdict.UNSURE, PICK.time_ns, "a note\nof two lines", "ana"),
+    ExerciseBody("a test of the cars", PICK.time_ns, 35.0, -106.0, "ana"),
 ]
 
 
