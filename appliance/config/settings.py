@@ -68,12 +68,17 @@ class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The system clock, as far as its keeper knows it."""
+    """The system clock, which chrony keeps."""
 
+    receiver: Annotated[
+        bool, Meta(description="whether a GPS receiver with a pulse keeps the clock; false: chrony alone is asked")
+    ] = True
     sigma_us: Annotated[
-        float,
-        Meta(gt=0, le=1e9, description="1-sigma error of the system clock, microseconds; about 10 with GPS and PPS"),
-    ] = 20_000.0
+        Annotated[float, Meta(gt=0, le=1e9)] | None,
+        Meta(
+            description="1-sigma error of the clock entered by hand, microseconds; absent: chrony and receiver say it"
+        ),
+    ] = None
 
 
 class AirSettings(msgspec.Struct, frozen=True, kw_only=True):

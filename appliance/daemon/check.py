@@ -9,12 +9,12 @@ from appliance.classify import load_classifier
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
 from appliance.daemon.listen import make_source
-from appliance.daemon.mesh_setup import make_place
-from appliance.devices.clock import read_utc_mapping, utc_now_ns
+from appliance.daemon.witnesses import Witnesses, open_witnesses
+from appliance.devices.clock import utc_now_ns
 from appliance.errors import DeviceError, EarshotError
+from appliance.ledger.health import clock_check
 from appliance.mesh.trust import load_credentials
 from appliance.model.health import HealthCheck, HealthState
-from appliance.model.instants import NS_PER_MS, NS_PER_US
 from appliance.storage import StoreReader
 
 HEAR_S = 3.0
@@ -23,8 +23,8 @@ FIX_S = 5.0
 """gpsd answers once a second."""
 MIN_FREE_BYTES = 500_000_000
 """Below this a node soon can't keep its log."""
-MAX_CLOCK_SIGMA_NS = 5 * NS_PER_MS
-"""Above this the node's picks stay out of fixes."""
+PULSE_S = 4.0
+"""Two pulses tell that pulses come."""
 
 
 def check_node(settings: Settings, folder: NodeFolder) -> Iterator[HealthCheck]:
@@ -32,9 +32,10 @@ def check_node(settings: Settings, folder: NodeFolder) -> Iterator[HealthCheck]:
     yield _ok("settings", f"{folder.settings_file}" if folder.settings_file.exists() else "defaults: no file")
     yield _tried("keys", lambda: _keys(settings, folder))
     yield _tried("classifier", lambda: _classifier(settings))
-    yield _tried("microphones", lambda: _microphones(settings, folder))
-    yield _place(settings)
-    yield _clock(settings)
+    witnesses = open_witnesses(settings)
+    yield _tried("microphones", lambda: _microphones(settings, folder, witnesses))
+    yield _place(settings, witnesses)
+    yield _clock(witnesses)
     yield _tried("database", lambda: _database(folder))
     yield _disk(folder)
 
@@ -66,9 +67,8 @@ def _classifier(settings: Settings) -> str:
     return "loaded" if path is None else f"loaded {path}"
 
 
-def _microphones(settings: Settings, folder: NodeFolder) -> str:
-    sigma_ns = round(settings.clock.sigma_us * NS_PER_US)
-    source = make_source(settings, folder, lambda: read_utc_mapping(sigma_ns))
+def _microphones(settings: Settings, folder: NodeFolder, witnesses: Witnesses) -> str:
+    source = make_source(settings, folder, witnesses.mapping)
     try:
         deadline_s = time.monotonic() + HEAR_S
         while source.read(0.5) is None:
@@ -81,29 +81,25 @@ def _microphones(settings: Settings, folder: NodeFolder) -> str:
         source.close()
 
 
-def _place(settings: Settings) -> HealthCheck:
-    source = make_place(settings)
-    try:
-        deadline_s = time.monotonic() + (FIX_S if settings.place.source == "gpsd" else 0.0)
-        while (pose := source.read()) is None and time.monotonic() < deadline_s:
-            time.sleep(0.1)
-        words = source.describe()
-    finally:
-        source.close()
+def _place(settings: Settings, witnesses: Witnesses) -> HealthCheck:
+    deadline_s = time.monotonic() + (FIX_S if settings.place.source == "gpsd" else 0.0)
+    while (pose := witnesses.place.read()) is None and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    words = witnesses.place.describe()
     if pose is None:
         remedy = "enter the position in [place], or check the receiver and its sky"
         return HealthCheck("place", HealthState.FAILED, words, None, "", utc_now_ns(), remedy)
     return HealthCheck("place", HealthState.OK, words, pose.sigma_m, "m", utc_now_ns(), "")
 
 
-def _clock(settings: Settings) -> HealthCheck:
-    sigma_ns = round(settings.clock.sigma_us * NS_PER_US)
-    words = f"1-sigma error {sigma_ns / NS_PER_MS:g} ms"
-    if sigma_ns <= MAX_CLOCK_SIGMA_NS:
-        return HealthCheck("clock", HealthState.OK, words, sigma_ns / NS_PER_MS, "ms", utc_now_ns(), "")
-    limit = f"{words}; above {MAX_CLOCK_SIGMA_NS // NS_PER_MS} ms picks stay out of fixes"
-    remedy = "discipline the clock by GPS with PPS and state its error in [clock]"
-    return HealthCheck("clock", HealthState.DEGRADED, limit, sigma_ns / NS_PER_MS, "ms", utc_now_ns(), remedy)
+def _clock(witnesses: Witnesses) -> HealthCheck:
+    if witnesses.keeper is None:
+        sigma_ns = witnesses.entered_sigma_ns
+        return clock_check(sigma_ns, utc_now_ns())
+    deadline_s = time.monotonic() + PULSE_S
+    while (check := witnesses.keeper.check(utc_now_ns())).state != HealthState.OK and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    return check
 
 
 def _database(folder: NodeFolder) -> str:

@@ -25,7 +25,7 @@ from appliance.pipeline.clips import ClipKeeper
 from appliance.pipeline.detector import Detector, DetectorOutput
 from appliance.ports import AudioSource
 from appliance.scene.stream import StreamSource
-from appliance.timing.utc import UtcMapping
+from appliance.timing.utc import UNKNOWN_SIGMA_NS, UtcMapping
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,12 @@ class Listener:
         )
 
     def _utc_mapping(self) -> UtcMapping:
-        return self._client.clock or read_utc_mapping(round(self._settings.clock.sigma_us * NS_PER_US))
+        """What mesh says of UTC; before it did, the system clock, with an error that keeps picks out of fixes."""
+        told = self._client.clock
+        if told is not None:
+            return told
+        sigma_us = self._settings.clock.sigma_us
+        return read_utc_mapping(UNKNOWN_SIGMA_NS if sigma_us is None else round(sigma_us * NS_PER_US))
 
     def _set_fault(self, fault: str | None) -> None:
         """Remember and log a fault once when it begins and once when it ends."""

@@ -6,14 +6,9 @@ from collections.abc import Callable
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
 from appliance.daemon.mesh import MeshSetup
-from appliance.devices.clock import read_utc_mapping
-from appliance.devices.disabled import DisabledPlace, FixedPlace
-from appliance.devices.gps import GpsdPlace, GpsdSettings
+from appliance.daemon.witnesses import open_witnesses
 from appliance.mesh.trust import create_site
 from appliance.model.air import Air
-from appliance.model.instants import NS_PER_US
-from appliance.model.space import Geodetic, NodePose
-from appliance.ports import PlaceSource
 
 log = logging.getLogger(__name__)
 
@@ -35,36 +30,19 @@ def ensure_keys(settings: Settings, folder: NodeFolder) -> None:
 
 def mesh_setup(settings: Settings, folder: NodeFolder, alive: Callable[[], None]) -> MeshSetup:
     """What the mesh process needs, from the node's settings; `alive` is called once a second while it runs."""
-    sigma_ns = round(settings.clock.sigma_us * NS_PER_US)
+    witnesses = open_witnesses(settings)
     return MeshSetup(
         folder=folder,
-        place=make_place(settings),
+        place=witnesses.place,
         interfaces=tuple(settings.mesh.interfaces),
         port=settings.mesh.port,
         peers=tuple(settings.mesh.peers),
         url=f"http://{settings.web.host}:{settings.web.port}",
-        clock=lambda: read_utc_mapping(sigma_ns),
+        clock=witnesses.mapping,
         air=_air(settings),
         alive=alive,
+        checks=witnesses.checks,
     )
-
-
-def make_place(settings: Settings) -> PlaceSource:
-    """The source of the node's place that the settings name."""
-    place = settings.place
-    if place.source == "disabled":
-        return DisabledPlace()
-    if place.source == "gpsd":
-        return GpsdPlace(
-            GpsdSettings(
-                node=settings.node.id,
-                port=place.gpsd_port,
-                heading_deg=place.heading_deg,
-                heading_sigma_deg=place.heading_sigma_deg,
-            )
-        )
-    position = Geodetic(place.lat_deg, place.lon_deg, place.alt_m)
-    return FixedPlace(NodePose(settings.node.id, position, place.sigma_m, place.heading_deg, place.heading_sigma_deg))
 
 
 def _air(settings: Settings) -> Air | None:

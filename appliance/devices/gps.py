@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from appliance.model.space import Geodetic, NodePose
+from appliance.timing.discipline import FixState, Unknown
 
 MAX_AGE_S = 5.0
 """A receiver reports every second. gpsd goes on giving the last fix when the receiver falls silent, so a fix counts
@@ -49,6 +50,8 @@ class GpsdPlace:
         self._pose: NodePose | None = None
         self._seen_s = -math.inf
         self._words = "gpsd was not asked yet"
+        self._fix: Fix | None = None
+        self._fix_seen_s: float | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._ask, name="gpsd", daemon=True)
         self._thread.start()
@@ -57,6 +60,13 @@ class GpsdPlace:
         """The node's pose, from a three-dimensional fix not older than `max_age_s`; else None."""
         with self._lock:
             return self._pose if time.monotonic() - self._seen_s <= self._settings.max_age_s else None
+
+    def fix(self) -> FixState | Unknown:
+        """What the receiver knows, with two dimensions or three, and how long ago its time last moved."""
+        with self._lock:
+            if self._fix is None or self._fix_seen_s is None:
+                return Unknown(self._words)
+            return FixState(self._fix.mode, self._fix.n_satellites, time.monotonic() - self._fix_seen_s)
 
     def describe(self) -> str:
         """What gpsd said last, or why it says nothing."""
@@ -75,6 +85,7 @@ class GpsdPlace:
                 _connect(self._settings.host, self._settings.port)
                 self._ask_while_connected()
             except OSError as error:
+                self._forget()
                 self._say(f"no gpsd at {self._settings.host}:{self._settings.port} ({error})")
             finally:
                 _hang_up()
@@ -89,10 +100,22 @@ class GpsdPlace:
                 # The first may be an old one that gpsd still has: only a second tells that time moves.
                 is_new = time_before not in (None, answer.time)
                 time_before = answer.time
+                self._note(answer, is_new=is_new)
                 self._take(answer, is_new=is_new)
             else:
+                self._forget()
                 self._say(answer)
             self._closed.wait(self._settings.poll_s)
+
+    def _note(self, fix: "Fix", *, is_new: bool) -> None:
+        with self._lock:
+            self._fix = fix
+            if is_new:
+                self._fix_seen_s = time.monotonic()
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._fix = self._fix_seen_s = None
 
     def _take(self, fix: "Fix", *, is_new: bool) -> None:
         pose = _pose(fix, self._settings)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from appliance.model.health import HealthCheck, HealthState
 from appliance.model.instants import NS_PER_MS, UtcNs
+from appliance.timing.discipline import ClockVerdict
 
 HEARTBEAT_S = 1.0
 PEER_DEAD_AFTER_S = 4.0
@@ -52,6 +53,18 @@ def clock_check(sigma_ns: int | None, since_ns: UtcNs) -> HealthCheck:
     if sigma_ns > GOOD_CLOCK_SIGMA_NS:
         return HealthCheck("clock", HealthState.DEGRADED, "coasting", sigma_ms, "ms", since_ns, remedy)
     return HealthCheck("clock", HealthState.OK, "in step with UTC", sigma_ms, "ms", since_ns, "")
+
+
+def discipline_check(verdict: ClockVerdict | None, since_ns: UtcNs) -> HealthCheck:
+    """Whether the node's own clock is READY, by the verdict on it; None: there is none yet."""
+    if verdict is None:
+        return HealthCheck("clock", HealthState.UNKNOWN, "not judged yet", None, "ms", since_ns, "wait some seconds")
+    sigma_ns = verdict.mapping.sigma_ns
+    remedy = "; ".join(dict.fromkeys(doubt.remedy for doubt in verdict.doubts))
+    state = HealthState.OK if verdict.is_ready else HealthState.DEGRADED
+    if sigma_ns > MAX_CLOCK_SIGMA_NS:
+        state = HealthState.FAILED
+    return HealthCheck("clock", state, verdict.words, sigma_ns / NS_PER_MS, "ms", since_ns, remedy)
 
 
 def place_check(sigma_m: float | None, since_ns: UtcNs) -> HealthCheck:

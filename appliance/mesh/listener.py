@@ -9,6 +9,7 @@ import contextlib
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -66,7 +67,7 @@ class ListenClient:
         self._requests: collections.deque[ClipRequestMessage] = collections.deque(maxlen=MAX_CLIP_REQUESTS)
         self._clips: collections.deque[bytes] = collections.deque()
         self._n_clip_bytes = 0
-        self._clock: UtcMapping | None = None
+        self._clock: tuple[UtcMapping, int] | None = None
         self._n_dropped = 0
         self._connected = threading.Event()
         self._closing = threading.Event()
@@ -77,8 +78,9 @@ class ListenClient:
 
     @property
     def clock(self) -> UtcMapping | None:
-        """What mesh last said about UTC; None before it did."""
-        return self._clock
+        """What mesh last said about UTC, less sure the longer ago it was; None before it did."""
+        told = self._clock
+        return None if told is None else told[0].aged(time.monotonic_ns() - told[1])
 
     @property
     def n_dropped(self) -> int:
@@ -208,7 +210,7 @@ class ListenClient:
 
     def _heard(self, message: LocalMessage) -> None:
         if isinstance(message, ClockMessage):
-            self._clock = UtcMapping(message.offset_ns, message.sigma_ns)
+            self._clock = (UtcMapping(message.offset_ns, message.sigma_ns), time.monotonic_ns())
         elif isinstance(message, AckMessage):
             with self._lock:
                 for pick in message.picks:

@@ -1,0 +1,78 @@
+"""What mesh knows of this node's own devices: its place, its clock, and their health."""
+
+from dataclasses import dataclass
+
+from appliance.config import Settings
+from appliance.daemon.clock_keeper import ClockKeeper, ClockWitnesses
+from appliance.devices.clock import read_utc_mapping
+from appliance.devices.disabled import DisabledPlace, FixedPlace
+from appliance.devices.gps import GpsdPlace, GpsdSettings
+from appliance.devices.gps_time import GpsdTiming
+from appliance.devices.pulse import PulseReader
+from appliance.model.health import HealthCheck
+from appliance.model.instants import NS_PER_US
+from appliance.model.space import Geodetic, NodePose
+from appliance.ports import PlaceSource
+from appliance.timing.utc import UtcMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """The devices of one node, open.
+
+    place:  where the node is
+    keeper: judges the clock; None where its error was entered by hand
+    """
+
+    place: PlaceSource
+    keeper: ClockKeeper | None
+    entered_sigma_ns: int = 0
+
+    def mapping(self) -> UtcMapping:
+        """How far UTC is from CLOCK_MONOTONIC."""
+        return read_utc_mapping(self.entered_sigma_ns) if self.keeper is None else self.keeper.mapping()
+
+    def checks(self, now_ns: int) -> list[HealthCheck]:
+        """What is known of the devices, without waiting."""
+        return [] if self.keeper is None else [self.keeper.check(now_ns)]
+
+
+def open_witnesses(settings: Settings) -> Witnesses:
+    """The devices that the settings name; their threads end with the process."""
+    receiver = _receiver(settings) if _needs_receiver(settings) else None
+    place = make_place(settings, receiver)
+    sigma_us = settings.clock.sigma_us
+    if sigma_us is not None:
+        return Witnesses(place, None, round(sigma_us * NS_PER_US))
+    if receiver is None or not settings.clock.receiver:
+        return Witnesses(place, ClockKeeper(ClockWitnesses()))
+    timing = GpsdTiming(settings.place.gpsd_port)
+    witnesses = ClockWitnesses(pulse=PulseReader().read, fix=receiver.fix, sentence=timing.read)
+    return Witnesses(place, ClockKeeper(witnesses))
+
+
+def _needs_receiver(settings: Settings) -> bool:
+    return settings.place.source == "gpsd" or (settings.clock.receiver and settings.clock.sigma_us is None)
+
+
+def _receiver(settings: Settings) -> GpsdPlace:
+    place = settings.place
+    return GpsdPlace(
+        GpsdSettings(
+            node=settings.node.id,
+            port=place.gpsd_port,
+            heading_deg=place.heading_deg,
+            heading_sigma_deg=place.heading_sigma_deg,
+        )
+    )
+
+
+def make_place(settings: Settings, receiver: GpsdPlace | None) -> PlaceSource:
+    """The source of the node's place that the settings name."""
+    place = settings.place
+    if place.source == "disabled":
+        return DisabledPlace()
+    if place.source == "gpsd" and receiver is not None:
+        return receiver
+    position = Geodetic(place.lat_deg, place.lon_deg, place.alt_m)
+    return FixedPlace(NodePose(settings.node.id, position, place.sigma_m, place.heading_deg, place.heading_sigma_deg))
