@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "locate": "the localiser alone, from picks files",
     "classify": "what the detector and the classifier make of sound files",
     "simulate": "write a scene with its truth, from a seed",
+    "join": "ask to be let into a site by the code that another node shows",
     "check": "configuration, devices, clock, keys: what works, what doesn't, what to do",
 }
 """Name and one line of help of each command; its module in this package has the same name."""

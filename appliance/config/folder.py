@@ -31,9 +31,24 @@ class NodeFolder:
         return self.root / "keys"
 
     @property
+    def joined_keys(self) -> Path:
+        """Keys for a site that let this node in; mesh takes them into use when it starts."""
+        return self.root / "keys.joined"
+
+    @property
     def map_file(self) -> Path:
         """Streets for the page's map, GeoJSON, optional."""
         return self.root / "map.geojson"
+
+    @property
+    def page_keys(self) -> Path:
+        """What the pages prove themselves with: mesh writes it at each start, web reads it."""
+        return self.root / "run" / "pages"
+
+    @property
+    def people(self) -> Path:
+        """The people of the pages: web's own database, where systemd gives web no folder for it."""
+        return self.root / "web" / "people.db"
 
     @property
     def listen_socket(self) -> Path:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import msgspec
 
@@ -20,8 +21,8 @@ COMMANDS_PER_S = 20.0
 """A shift of fifty cars that all acknowledge at once is through in three seconds."""
 COMMANDS_BURST = 200.0
 
-Action = Callable[[bytes, str], bytes]
-"""Does what a command's body asks for, in the name of a person; returns what the command gives back.
+Action = Callable[[bytes, str], Coroutine[Any, Any, bytes]]
+"""Does what a command's body asks for, in the name of a person; gives what the command gives back.
 
 Raises EarshotError where it can't.
 """
@@ -41,21 +42,31 @@ class Commands:
         self._now_s = now_s
         self._actions = dict(actions or {})
         self._bucket = TokenBucket(COMMANDS_PER_S, COMMANDS_BURST)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, command: CommandMessage, reply: Reply) -> None:
-        """Do what a command says and answer it: records once they are on disk, everything else at once."""
+        """Do what a command says and answer it: records once they are on disk, the rest once it is done."""
         if not self._bucket.take(1.0, self._now_s()):
             reply(_refusal(command, "too many commands at once; try again in a few seconds"))
         elif command.kind in self._actions:
-            self._act(command, reply)
+            task = asyncio.ensure_future(self._act(command, reply))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         elif command.kind in KINDS and KINDS[command.kind].is_remark:
             self._write(command, reply)
         else:
             reply(_refusal(command, f"a page can't ask for {command.kind}"))
 
-    def _act(self, command: CommandMessage, reply: Reply) -> None:
+    async def close(self) -> None:
+        """Leave what is not done undone."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _act(self, command: CommandMessage, reply: Reply) -> None:
         try:
-            body = self._actions[command.kind](command.body, command.by)
+            body = await self._actions[command.kind](command.body, command.by)
         except EarshotError as error:
             reply(_refusal(command, f"{error.thing} {error.problem}; {error.remedy}"))
             return

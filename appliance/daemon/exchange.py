@@ -11,18 +11,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.errors import PeerError, StoreError
+from appliance.errors import InputError, PeerError, StoreError
 from appliance.ledger.chain import Verdict
 from appliance.ledger.knowledge import knowledge_of
 from appliance.ledger.limits import MAX_PUSHED_BURST, MAX_PUSHED_PER_S, TokenBucket
 from appliance.ledger.records import NO_RECORD, Range, Record, RecordWriter, StreamId, Tip, record_hash
 from appliance.ledger.replication import Replica
+from appliance.ledger.revocation import REVOCATION_KIND, Statement, kept_of, key_hash, read_statement
 from appliance.ledger.roster import Roster
 from appliance.mesh.hub import PeerHub
 from appliance.mesh.trust import Credentials, Enrolled
 from appliance.model.instants import NS_PER_S
 from appliance.storage.node_store import NodeStore, epoch_end
 from appliance.storage.writer import GroupWriter
+from appliance.wire.framing import one_line
 from appliance.wire.messages import (
     MAX_HEADS,
     HeadsMessage,
@@ -32,7 +34,7 @@ from appliance.wire.messages import (
     WantMessage,
     pack_records,
 )
-from appliance.wire.records import Body, EpochBody, encode_body, is_remark
+from appliance.wire.records import Body, EpochBody, RevocationBody, decode_body, encode_body, is_remark
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ BODIES_KEPT_NS = 7 * 86_400 * NS_PER_S
 WANTS_PER_S = 50.0
 """One request per peer is under way at a time; a fast LAN answers this many a second."""
 WANTS_BURST = 200.0
+MAX_REVOCATIONS = 1_000
+"""Every key of every node there can be, several times over."""
 
 
 @dataclass(slots=True)
@@ -87,6 +91,10 @@ def open_log(store: NodeStore, credentials: Credentials, software: str, now_ns: 
     certificates = {e.fingerprint: e for e in map(site.check, store.certificates())}
     for enrolled in certificates.values():
         roster.add(enrolled.node, enrolled.key)
+    for record in store.records_since(REVOCATION_KIND, 0, MAX_REVOCATIONS):
+        statement = statement_of(record, site.key)
+        if statement is not None:
+            roster.revoke(statement)
     tips = {r.stream: Tip(r.seq, record_hash(r, site.key)) for r in store.last_records()}
     before = max((epoch for node, epoch in tips if node == credentials.node), default=0)
     tip = tips.get((credentials.node, before), Tip(0, NO_RECORD))
@@ -97,6 +105,14 @@ def open_log(store: NodeStore, credentials: Credentials, software: str, now_ns: 
         store.add_records([first])
     tips[first.stream] = Tip(first.seq, record_hash(first, site.key))
     return Opened(roster, certificates, tips, store.epoch_ends(), epoch, writer), first
+
+
+def statement_of(record: Record, site_key: bytes) -> Statement | None:
+    """What a revocation says; None for other records, and where the site did not sign it."""
+    if record.kind != REVOCATION_KIND:
+        return None
+    body = decode_body(record)
+    return read_statement(body.statement, body.signature, site_key) if isinstance(body, RevocationBody) else None
 
 
 class Exchange:
@@ -127,7 +143,7 @@ class Exchange:
 
     @property
     def members(self) -> tuple[str, ...]:
-        """All nodes of the site that this one has ever met, itself included."""
+        """All nodes of the site that this one has ever met, itself included, but for those that were taken out."""
         return self._opened.roster.nodes()
 
     def knowledge(self) -> str:
@@ -143,11 +159,28 @@ class Exchange:
         if self.hub is not None:
             self.hub.broadcast(RecordsMessage((record,), asked=False))
         stored = self._keep([record], is_urgent=True)
+        self._obey([record])
         self._on_records([record])
         return Written(record, stored)
 
+    def revocation_of(self, node: str, reason: str, now_ns: int) -> Statement:
+        """What the site has to sign so that `node` is taken out of it with all that it says from now on.
+
+        Raises InputError where that can't be.
+        """
+        roster = self._opened.roster
+        if node == self._credentials.node:
+            raise InputError(f"node {node}", "is this one", "take it out on another node that holds the site's key")
+        keys = [key for key in roster.keys_of(node) if not roster.is_revoked(node, key)]
+        if not keys:
+            raise InputError(f"node {node[:64]}", "is not of this site", "choose one of the list of nodes")
+        kept = kept_of(self._replica.tips_of(node))
+        return Statement(node, tuple(key_hash(key) for key in keys), kept, now_ns, reason[:200])
+
     def peer_up(self, peer: Enrolled) -> None:
-        """Tell a new peer who else there is and what is held here."""
+        """Tell a new peer who else there is and what is held here. Raises PeerError for one that was taken out."""
+        if self._opened.roster.is_revoked(peer.node, peer.key):
+            raise PeerError(f"peer {peer.node}", "was taken out of the site", "find out who runs that node")
         self._learn(peer)
         self._buckets[peer.node] = _Buckets(
             TokenBucket(MAX_PUSHED_PER_S, MAX_PUSHED_BURST), TokenBucket(WANTS_PER_S, WANTS_BURST)
@@ -205,7 +238,10 @@ class Exchange:
             self._note_ends(received.accepted)
             # Who wrote them has them on disk; but what a person said is waited for on other pages.
             self._keep(received.accepted, is_urgent=any(is_remark(record) for record in received.accepted))
+            self._obey(received.accepted)
             self._on_records(received.accepted)
+        if Verdict.REVOKED in received.others:
+            self._refuse(f"record: {Verdict.REVOKED}")
         for verdict in received.offences:
             self._refuse(f"record: {verdict}")
         if received.offences and Verdict.STRANGER not in received.offences:
@@ -240,6 +276,16 @@ class Exchange:
             if end is not None:
                 stream = (record.node, end[0])
                 self._ends[stream] = max(end[1], self._ends.get(stream, 0))
+
+    def _obey(self, records: Sequence[Record]) -> None:
+        """Take nodes out of the site that the site itself says are out."""
+        for record in records:
+            statement = statement_of(record, self._opened.roster.site_key)
+            if statement is None or not self._opened.roster.revoke(statement):
+                continue
+            log.warning("node %s was taken out of the site: %s", statement.node, one_line(statement.reason))
+            if self.hub is not None:
+                self.hub.drop(statement.node)
 
     def _learn(self, enrolled: Enrolled) -> None:
         """Take a checked certificate into the roster, and pass it on where it is new."""

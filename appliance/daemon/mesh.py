@@ -18,6 +18,7 @@ from appliance.daemon.exchange import Exchange, Opened, open_log
 from appliance.daemon.healing import heal
 from appliance.daemon.intake import Intake
 from appliance.daemon.locating import Located, Locator
+from appliance.daemon.membership import Membership
 from appliance.daemon.nodes import NodesBoard, View
 from appliance.errors import InputError, PeerError, StoreError
 from appliance.ledger.limits import MAX_PICK_AGE_NS
@@ -174,14 +175,20 @@ class MeshProcess:
         self._intake = Intake(self._board, self._locator.put)
         self._ears = LocalServer(setup.folder.listen_socket, self._on_local)
         self._pages = LocalServer(setup.folder.control_socket, self._on_pages)
-        self._commands = Commands(lambda body: self._exchange.publish(body, _utc_ns()), time.monotonic)
+        self._stop = asyncio.Event()
+        self._membership = Membership(
+            credentials, setup.folder, self._exchange, self.hub, setup.interfaces, self._stop.set
+        )
+        self._commands = Commands(
+            lambda body: self._exchange.publish(body, _utc_ns()), time.monotonic, self._membership.actions()
+        )
         self._own_picks: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._pose: NodePose | None = None
         self._discovery: Discovery | None = None
         self._recall(recalled)
 
     async def run(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
-        """Serve until `stop` is set."""
+        """Serve until `stop` is set, or this node was let into another site and has to start again."""
         tasks: list[asyncio.Future[object]] = []
         try:
             port = await self.hub.listen(self._setup.interfaces, self._setup.port)
@@ -190,7 +197,7 @@ class MeshProcess:
             self._introduce()
             self._discovery = Discovery(self._announcement(port), self._setup.interfaces, self.hub.add_found)
             tasks += [asyncio.ensure_future(work) for work in self._work(self._discovery)]
-            tasks.append(asyncio.ensure_future(stop.wait()))
+            tasks += [asyncio.ensure_future(event.wait()) for event in (stop, self._stop)]
             ready(port)
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -214,6 +221,8 @@ class MeshProcess:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._commands.close()
+        await self._membership.close()
         await self.hub.close()
         await self._exchange.close()
         await self._ears.close()

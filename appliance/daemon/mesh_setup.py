@@ -7,14 +7,20 @@ from appliance.config import Settings
 from appliance.config.folder import NodeFolder
 from appliance.daemon.mesh import MeshSetup
 from appliance.daemon.witnesses import open_witnesses
-from appliance.mesh.trust import create_site
+from appliance.mesh.pages import AUTHORITY_FILE
+from appliance.mesh.trust import create_site, load_credentials
 from appliance.model.air import Air
 
 log = logging.getLogger(__name__)
 
 
 def ensure_keys(settings: Settings, folder: NodeFolder) -> None:
-    """Make a site of which this node is the first, where the node has no keys yet. Raises InputError."""
+    """Make a site of which this node is the first, where the node has no keys yet. Raises InputError.
+
+    Where another site has let the node in, it leaves its own: keys and log of that are put aside.
+    """
+    if (folder.joined_keys / AUTHORITY_FILE).exists():
+        _move_into_site(folder)
     if any(folder.keys.glob("*")):
         return
     authority = create_site(settings.node.site)
@@ -26,6 +32,17 @@ def ensure_keys(settings: Settings, folder: NodeFolder) -> None:
         settings.node.id,
         folder.keys,
     )
+
+
+def _move_into_site(folder: NodeFolder) -> None:
+    """Take the keys of the site that let this node in; a power cut at any step is made up for at the next start."""
+    credentials = load_credentials(folder.joined_keys)  # refuses what is not whole before anything is put aside
+    aside = f".before-{credentials.enrolled.fingerprint[:8]}"
+    for path in (*folder.root.glob(f"{folder.database.name}*"), folder.keys):
+        if path.exists() and ".before-" not in path.name:
+            path.rename(path.with_name(path.name + aside))
+    folder.joined_keys.rename(folder.keys)
+    log.warning("this node is of the site %s now; what it was before lies in *%s", credentials.site.name, aside)
 
 
 def mesh_setup(settings: Settings, folder: NodeFolder, alive: Callable[[], None]) -> MeshSetup:

@@ -99,6 +99,7 @@ class NodesBoard:
 
     def update(self, view: "View") -> bool:
         """Judge everything anew; whether the state of one of this node's own checks changed."""
+        self._peers = {node: peer for node, peer in self._peers.items() if node in view.members}
         for node in view.members:
             if node != self._node:
                 self._peer(node)

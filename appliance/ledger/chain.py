@@ -2,16 +2,17 @@
 
 import enum
 
-from appliance.ledger.records import EPOCH_KIND, Record, Tip, body_matches, is_signed_by, record_hash
+from appliance.ledger.records import EPOCH_KIND, Record, Tip, body_matches, record_hash
 from appliance.ledger.roster import Roster
 
 
 class Verdict(enum.StrEnum):
-    """What a record is to a stream; all but the first three are offences of whoever sent or wrote it."""
+    """What a record is to a stream; all but the first four are offences of whoever sent or wrote it."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     GAP = "gap"
+    REVOKED = "written after its node was taken out of the site"
     STRANGER = "written by a node that is not of this site"
     FORGED = "signature does not fit"
     CHANGED_BODY = "body does not fit its hash"
@@ -24,8 +25,8 @@ class Verdict(enum.StrEnum):
 
     @property
     def is_offence(self) -> bool:
-        """Whether nobody honest sends such a record."""
-        return self not in (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.GAP)
+        """Whether nobody honest sends such a record: who has not heard of a revocation passes on what it forbids."""
+        return self not in (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.GAP, Verdict.REVOKED)
 
 
 def judge(record: Record, tip: Tip | None, roster: Roster, *, body_needed: bool = True) -> Verdict:
@@ -37,14 +38,16 @@ def judge(record: Record, tip: Tip | None, roster: Roster, *, body_needed: bool 
     held = tip.seq if tip else 0
     if tip is not None and record.seq <= held:
         forked = record.seq == held and record_hash(record, roster.site_key) != tip.hash
-        return Verdict.FORKED if forked and _is_genuine(record, roster) else Verdict.DUPLICATE
+        return Verdict.FORKED if forked and roster.signer_of(record) is not None else Verdict.DUPLICATE
     if record.seq > held + 1:
         return Verdict.GAP
-    keys = roster.keys_of(record.node)
-    if not keys:
+    if not roster.keys_of(record.node):
         return Verdict.STRANGER
-    if not _is_genuine(record, roster):
+    signer = roster.signer_of(record)
+    if signer is None:
         return Verdict.FORGED
+    if not roster.counts(record, signer):
+        return Verdict.REVOKED
     if record.body is None and body_needed:
         return Verdict.NO_BODY
     if not body_matches(record):
@@ -54,7 +57,3 @@ def judge(record: Record, tip: Tip | None, roster: Roster, *, body_needed: bool 
     if tip is not None and record.previous != tip.hash:
         return Verdict.BROKEN_CHAIN
     return Verdict.ACCEPTED
-
-
-def _is_genuine(record: Record, roster: Roster) -> bool:
-    return any(is_signed_by(record, key, roster.site_key) for key in roster.keys_of(record.node))

@@ -71,6 +71,10 @@ class Replica:
         """Every stream as far as it is judged good, on disk or on its way there; sorted."""
         return tuple(Head(node, epoch, tip.seq) for (node, epoch), tip in sorted(self._tips.items()))
 
+    def tips_of(self, node: str) -> dict[StreamId, Tip]:
+        """How far each stream of a node is judged good."""
+        return {stream: tip for stream, tip in self._tips.items() if stream[0] == node}
+
     def connect(self, peer: str) -> None:
         """Begin to exchange with `peer`, which knows nothing of us yet."""
         self._peers[peer] = _Peer()
@@ -94,7 +98,7 @@ class Replica:
                 accepted.append(record)
             else:
                 others[verdict] += 1
-            if verdict is Verdict.ACCEPTED or not verdict.is_offence:
+            if verdict in (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.GAP):
                 self._offered(peer, record.stream, record.seq)
         if asked:
             self._close_request(peer)

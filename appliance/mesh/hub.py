@@ -135,6 +135,12 @@ class PeerHub:
         for link in list(self._links.values()):
             self._write(link, frame)
 
+    def drop(self, node: str) -> None:
+        """End the link to a node, if there is one."""
+        link = self._links.get(node)
+        if link is not None:
+            link.close()
+
     def refuse(self, reason: str) -> None:
         """Count something that was refused, by what stands before the details in brackets."""
         reason = reason.partition(" (")[0]

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from appliance.errors import InputError, PeerError
+from appliance.mesh.pages import AUTHORITY_FILE, ISSUER_FILE, ISSUER_KEY_FILE, Issuer, make_issuer
 
 SITE_KEY_FILE = "site.key"
 SITE_CERTIFICATE_FILE = "site.pem"
@@ -79,20 +80,26 @@ class SiteAuthority:
 
     def enrol(self, node: str, folder: Path) -> None:
         """Make a key and a certificate for `node` and write them into `folder`, with the site's certificate."""
+        key = Ed25519PrivateKey.generate()
+        write_credentials(folder, key, self.certify(node, key.public_key()), self.site.certificate)
+        self.enrol_pages(node, folder)
+
+    def certify(self, node: str, key: Ed25519PublicKey) -> bytes:
+        """A certificate (DER) that binds `key` to `node`. Raises InputError for what is no node's name."""
         if not _NODE.fullmatch(node):
             raise InputError("node", f"is named {node!a}", "use letters, digits, '.', '_' and '-'")
-        key = Ed25519PrivateKey.generate()
-        builder = _builder(_name(node), self.site.certificate.subject, key.public_key())
+        builder = _builder(_name(node), self.site.certificate.subject, key)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(
             x509.SubjectAlternativeName([x509.UniformResourceIdentifier(_URN + node)]), critical=False
         )
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         certificate = builder.add_extension(usage, critical=False).sign(self.private_key, None)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_secret(folder / NODE_KEY_FILE, _pem(key))
-        _write_secret(folder / NODE_CERTIFICATE_FILE, certificate.public_bytes(serialization.Encoding.PEM))
-        _write_secret(folder / SITE_CERTIFICATE_FILE, self.site.certificate.public_bytes(serialization.Encoding.PEM))
+        return certificate.public_bytes(serialization.Encoding.DER)
+
+    def enrol_pages(self, node: str, folder: Path) -> None:
+        """Make what `node` needs to show browsers a certificate of the site, and write it into `folder`."""
+        write_issuer(folder, make_issuer(self.private_key, self.site.name, node))
 
     def save(self, folder: Path) -> None:
         """Write the site's private key and certificate into `folder`; it belongs on one node and in the safe."""
@@ -142,6 +149,32 @@ def load_site(folder: Path) -> SiteAuthority:
     """The site whose private key lies in `folder`. Raises InputError."""
     key = _load_key(folder / SITE_KEY_FILE)
     return SiteAuthority(_site(_load_certificate(folder / SITE_CERTIFICATE_FILE)), key)
+
+
+def read_site(der: bytes) -> Site:
+    """The site whose own certificate this is. Raises PeerError where it is none, or not signed by itself."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        certificate.verify_directly_issued_by(certificate)
+        return _site(certificate)
+    except (ValueError, TypeError, InvalidSignature, IndexError, InputError) as error:
+        raise PeerError("certificate", "is not that of a site", "join again with a fresh code") from error
+
+
+def write_credentials(folder: Path, key: Ed25519PrivateKey, der: bytes, site: x509.Certificate) -> None:
+    """Write a node's key, its certificate and that of its site into `folder`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    certificate = x509.load_der_x509_certificate(der)
+    _write_secret(folder / NODE_KEY_FILE, _pem(key))
+    _write_secret(folder / NODE_CERTIFICATE_FILE, certificate.public_bytes(serialization.Encoding.PEM))
+    _write_secret(folder / SITE_CERTIFICATE_FILE, site.public_bytes(serialization.Encoding.PEM))
+
+
+def write_issuer(folder: Path, issuer: Issuer) -> None:
+    """Write what a node needs to make certificates for its pages."""
+    _write_secret(folder / ISSUER_KEY_FILE, issuer.key)
+    _write_secret(folder / ISSUER_FILE, issuer.certificate)
+    _write_secret(folder / AUTHORITY_FILE, issuer.authority)
 
 
 def load_credentials(folder: Path) -> Credentials:

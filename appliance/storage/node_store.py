@@ -15,6 +15,7 @@ from typing import Any
 from appliance.errors import StoreError
 from appliance.ledger.knowledge import Knowledge, parse_knowledge, union
 from appliance.ledger.records import EPOCH_KIND, Range, Record, StreamId
+from appliance.ledger.revocation import REVOCATION_KIND
 from appliance.model.incidents import Incident
 from appliance.storage.database import open_for_writing, store_errors
 from appliance.wire.incidents import incident_to_dict
@@ -182,10 +183,13 @@ class NodeStore:
         return self._records("ORDER BY node, epoch, seq")
 
     def prune(self, retention: Retention) -> None:
-        """Delete what is past its time. Bodies go, headers stay; an epoch's first body stays, as chains begin there."""
+        """Delete what is past its time. Bodies go, headers stay.
+
+        An epoch's first body stays, as chains begin there, and a revocation, as it must be obeyed for ever.
+        """
         self._db.execute(
-            "UPDATE records SET body = NULL WHERE time_ns < ? AND kind != ? AND body IS NOT NULL",
-            (retention.bodies_before_ns, EPOCH_KIND),
+            "UPDATE records SET body = NULL WHERE time_ns < ? AND kind NOT IN (?, ?) AND body IS NOT NULL",
+            (retention.bodies_before_ns, EPOCH_KIND, REVOCATION_KIND),
         )
         self._db.execute("DELETE FROM incidents WHERE time_ns < ?", (retention.incidents_before_ns,))
         self._db.execute("DELETE FROM aliases WHERE id NOT IN (SELECT id FROM incidents)")

@@ -46,8 +46,14 @@ class StoreReader:
         """Open the database at `path`. Raises StoreError."""
         self._path = path
         self._lock = threading.Lock()
-        self._db = open_for_reading(path)
-        self._store = str(self._rows("SELECT value FROM meta WHERE name = 'store'")[0][0])
+        self._open()
+
+    def _open(self) -> None:
+        self._file = _identity(self._path)
+        self._db = open_for_reading(self._path)
+        with store_errors(self._path):
+            row = self._db.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
+        self._store = str(row[0])
 
     def close(self) -> None:
         """Let go of the file."""
@@ -177,7 +183,19 @@ class StoreReader:
 
     def _rows(self, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:
         with self._lock, store_errors(self._path):
+            if _identity(self._path) != self._file:  # a node that joined another site began a new one
+                self._db.close()
+                self._open()
             return self._db.execute(statement, values).fetchall()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at `path` now; None: none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return (status.st_dev, status.st_ino)
 
 
 def _event_body(kind: str, body: str) -> dict[str, Any]:

@@ -65,6 +65,6 @@ class FrameDecoder(Generic[MessageT]):
             ) from error
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, short and without line breaks or control characters that a peer may have put there."""
-    return "".join(c if c.isprintable() else " " for c in str(error))[:160]
+def one_line(said: object) -> str:
+    """What an error or a peer says, short and without the line breaks and control characters that may be in it."""
+    return "".join(c if c.isprintable() else " " for c in str(said))[:160]

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from appliance.ledger.records import EPOCH_KIND, Held, Record
+from appliance.ledger.records import EPOCH_KIND, Held, Record, SignatureBytes
+from appliance.ledger.revocation import MAX_STATEMENT_BYTES, REVOCATION_KIND
 from appliance.model.air import Air
 from appliance.model.classes import CLASSES, ClassProbabilities
 from appliance.model.health import HealthCheck, HealthState
@@ -157,11 +158,29 @@ class ExerciseBody(msgspec.Struct, frozen=True, omit_defaults=True):
     v: Version = 1
 
 
+class RevocationBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node is taken out of the site: a statement of `ledger.revocation`, and the site's signature over its bytes."""
+
+    statement: Annotated[bytes, Meta(max_length=MAX_STATEMENT_BYTES)]
+    signature: SignatureBytes
+    by: Label = "unknown"
+    v: Version = 1
+
+
 Remark = AcknowledgementBody | ReviewBody | ExerciseBody
 """What a person said on some node's page; `by` names who, as that node's log-in knows him."""
 
 Body = (
-    EpochBody | PickBody | PoseBody | AirBody | NodeBody | HealthBody | AcknowledgementBody | ReviewBody | ExerciseBody
+    EpochBody
+    | PickBody
+    | PoseBody
+    | AirBody
+    | NodeBody
+    | HealthBody
+    | AcknowledgementBody
+    | ReviewBody
+    | ExerciseBody
+    | RevocationBody
 )
 
 
@@ -185,6 +204,7 @@ KINDS: Final[Mapping[str, RecordKind]] = {
     "air": RecordKind(AirBody, 1, makes_incidents=True),
     "node": RecordKind(NodeBody, 1, makes_incidents=False),
     "health": RecordKind(HealthBody, 1, makes_incidents=False),
+    REVOCATION_KIND: RecordKind(RevocationBody, 1, makes_incidents=False),
     "acknowledgement": RecordKind(AcknowledgementBody, 1, makes_incidents=False, is_remark=True),
     "review": RecordKind(ReviewBody, 1, makes_incidents=False, is_remark=True),
     "exercise": RecordKind(ExerciseBody, 1, makes_incidents=False, is_remark=True),

@@ -107,10 +107,15 @@ class MeshNode:
 
 
 @contextlib.asynccontextmanager
-async def mesh_of(folder, *names, start=True):
-    """Nodes of one new site, started and all alive to each other, and stopped at the end."""
+async def mesh_of(folder, *names, start=True, site_on=None):
+    """Nodes of one new site, started and all alive to each other, and stopped at the end.
+
+    site_on: the node that holds the site's key
+    """
     site = create_site("test")
     nodes = [MeshNode(folder, name, site) for name in names]
+    if site_on is not None:
+        site.save(folder / site_on / "keys")
     try:
         if start:
             for node in nodes:

@@ -35,7 +35,8 @@ def test_an_enrolled_node_is_known_by_name_and_key(site, keys):
 
 
 def test_secrets_are_for_their_owner_alone_and_the_sites_key_stays_with_the_site(site, keys, tmp_path):
-    assert sorted(f.name for f in keys.iterdir()) == ["node.key", "node.pem", "site.pem"]
+    pages = ["pages-authority.pem", "pages-issuer.key", "pages-issuer.pem"]
+    assert sorted(f.name for f in keys.iterdir()) == ["node.key", "node.pem", *pages, "site.pem"]
     assert keys.stat().st_mode & 0o777 == 0o700
     assert all(f.stat().st_mode & 0o777 == 0o600 for f in keys.iterdir())
     site.save(tmp_path / "safe")

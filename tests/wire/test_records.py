@@ -20,6 +20,7 @@ from appliance.wire.records import (
     PickBody,
     PoseBody,
     ReviewBody,
+    RevocationBody,
     Unread,
     air_from_body,
     air_to_body,
@@ -48,6 +49,7 @@ BODIES = [
     AcknowledgementBody(PICK.id, "12", UnitState.EN_ROUTE, PICK.time_ns, "ana"),
     ReviewBody(PICK.id, ReviewVerdict.UNSURE, PICK.time_ns, "a note\nof two lines", "ana"),
     ExerciseBody("a test of the cars", PICK.time_ns, 35.0, -106.0, "ana"),
+    RevocationBody(b"what the site says", bytes(64), "ana"),
 ]
 
 
