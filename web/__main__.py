@@ -1,7 +1,9 @@
 """`python -m web`: serves the pages of the node whose state folder is given."""
 
 import argparse
+import ipaddress
 import os
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +16,9 @@ from appliance.config.folder import NodeFolder
 from appliance.errors import EarshotError, InputError, StoreError
 from appliance.storage import StoreReader
 from web.app import create_app
-from web.server import listen, serve
+from web.passes import CHAIN_FILE, KEY_FILE
+from web.people import People
+from web.server import Tls, listen, serve
 from web.settings import WebSettings
 
 TOKEN_VARIABLE = "EARSHOT_WEB_TOKEN"  # noqa: S105  # the name of a variable, no secret
@@ -25,6 +29,7 @@ DATABASE_POLL_S = 0.1
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop. Status 2 for wrong input, with one line on standard error."""
     arguments = _parser().parse_args(argv)
+    listener: socket.socket | None = None
     try:
         folder = NodeFolder(Path(arguments.state))
         settings = load_settings(folder.settings_file) if folder.settings_file.exists() else Settings()
@@ -33,14 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         port = settings.web.port if arguments.port is None else arguments.port
         listener = listen(host, port)
         _wait_for(folder.database)
+        tls = None if is_loopback(listener) else _tls(folder.page_keys)
+        people_file = _people_file(folder)
+        _tell_setup_code(people_file)
     except EarshotError as error:
+        if listener is not None:
+            listener.close()
         sys.stderr.write(f"earshot web: {error}\n")
         return 2
 
     def make_app() -> Flask:
-        return create_app(web_settings, StoreReader(folder.database))
+        return create_app(web_settings, StoreReader(folder.database), People(people_file))
 
-    serve(make_app, listener, max_event_clients=web_settings.max_event_clients)
+    serve(make_app, listener, max_event_clients=web_settings.max_event_clients, tls=tls)
     return 0
 
 
@@ -70,6 +80,9 @@ def _web_settings(arguments: argparse.Namespace, folder: NodeFolder, settings: S
             max_event_clients=settings.web.max_clients,
             map_file=folder.map_file,
             control_socket=folder.control_socket,
+            page_keys=folder.page_keys,
+            open_loopback=settings.web.open_loopback,
+            open_metrics=settings.web.open_metrics,
         )
     except ValueError as error:
         raise InputError("token", str(error), "mend the token") from error
@@ -83,6 +96,36 @@ def _token(token_file: str | None) -> str | None:
         return Path(token_file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(token_file, f"can't be read: {error}", "name a readable file with one token") from error
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether nobody but this machine can reach `listener`: only then are the pages served without HTTPS."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _tls(folder: Path) -> Tls:
+    """The key and certificate that mesh writes at its start, which it did before it made the database."""
+    tls = Tls(folder / KEY_FILE, folder / CHAIN_FILE)
+    if tls.key.exists() and tls.chain.exists():
+        return tls
+    remedy = "start earshot mesh, which makes it, or serve this machine alone with web.host = 127.0.0.1"
+    raise InputError(str(folder), "holds no certificate for the pages", remedy)
+
+
+def _people_file(folder: NodeFolder) -> Path:
+    """Where systemd gives this process a folder of its own, else in the node's state folder."""
+    own = os.environ.get("STATE_DIRECTORY")
+    return Path(own.split(":")[0]) / folder.people.name if own else folder.people
+
+
+def _tell_setup_code(file: Path) -> None:
+    """Say how the first person gets in: on standard error, which is the node's log."""
+    people = People(file)
+    try:
+        if not people.has_owner():
+            sys.stderr.write(f"earshot web: nobody can log in yet; the setup code is {people.setup_code()}\n")
+    finally:
+        people.close()
 
 
 def _wait_for(database: Path) -> None:

@@ -1,14 +1,23 @@
 """The API that others build on: incidents, nodes, rejections, the map, and whether this process is well."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from web import present
+from appliance.model.health import HealthState
+from web import present, views
+from web.access import current_person
+from web.metrics import exposition
+from web.openapi import document
 from web.problems import Refusal
+from web.reader import Body
+from web.roles import Role
 from web.site import current_site
 from web.texts import Texts
+from web.watch import MeshLink
 
 DEFAULT_INCIDENTS = 200
 MAX_INCIDENTS = 1_000
@@ -19,6 +28,8 @@ MAX_CURSOR_CHARS = 4_096
 
 CURSOR_HEADER = "Earshot-Cursor"
 """On the list of incidents: where to read on from, so that nothing falls between list and stream."""
+
+NOT_READY = (HealthState.FAILED, HealthState.UNKNOWN)
 
 blueprint = Blueprint("api", __name__)
 
@@ -31,7 +42,7 @@ def incidents() -> Response:
     since = checked_cursor(request.args.get("since"), site.texts)
     cursor = site.reader.latest_cursor()
     bodies = site.reader.incidents(limit=limit, since=since)
-    response = json_response([present.incident(body, site.texts) for body in bodies])
+    response = json_response(views.incidents(bodies, site.reader, site.texts))
     response.headers[CURSOR_HEADER] = cursor
     return response
 
@@ -43,14 +54,16 @@ def incident(incident_id: str) -> Response:
     body = site.reader.incident(incident_id)
     if body is None:
         raise Refusal(404, site.texts.say("error.incident", id=incident_id), site.texts["error.incident.remedy"])
-    return json_response(present.incident(body, site.texts))
+    return json_response(views.incidents([body], site.reader, site.texts)[0])
 
 
 @blueprint.get("/api/nodes")
 def nodes() -> Response:
     """Every node that this one knows, itself first, with its health; levels of itself alone."""
     site = current_site()
-    return json_response(present.nodes(site.reader.nodes(), site.texts))
+    shown = present.nodes(site.reader.nodes(), site.texts)
+    is_exact = current_person().role is Role.INSTALLER
+    return json_response(shown if is_exact else [present.coarse(node) for node in shown])
 
 
 @blueprint.get("/api/rejections")
@@ -78,6 +91,38 @@ def healthz() -> Response:
     site = current_site()
     site.reader.latest_cursor()
     return json_response({"status": "ok", "mesh": site.watch.mesh, "event_clients": site.hub.n_clients})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Whether this node hears, knows its time and place, and is served; 503 with the checks that say no."""
+    site = current_site()
+    own = own_node(site.reader.nodes())
+    checks = own["health"] if own and own["alive"] else []
+    failing = [check["name"] for check in checks if check["state"] in NOT_READY]
+    is_ready = bool(checks) and not failing and site.watch.mesh is not MeshLink.AWAY
+    response = json_response({"ready": is_ready, "failing": failing if checks else ["mesh"]})
+    response.status_code = 200 if is_ready else 503
+    return response
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Figures of this node in the text format of Prometheus."""
+    site = current_site()
+    figures = exposition(site.reader.nodes(), event_clients=site.hub.n_clients)
+    return Response(figures, content_type=CONTENT_TYPE_LATEST)
+
+
+@blueprint.get("/api/openapi.json")
+def openapi() -> Response:
+    """This interface as an OpenAPI 3.1 document."""
+    return json_response(document(current_app))
+
+
+def own_node(nodes: Sequence[Body]) -> Body | None:
+    """The node whose pages these are."""
+    return next((node for node in nodes if node.get("self")), None)
 
 
 def json_response(value: Any) -> Response:  # noqa: ANN401  # any JSON value

@@ -2,9 +2,12 @@
 
 from flask import Flask
 
-from web import access, api, live, pages, problems
+from web import access, api, live, login, pages, present, problems, remarks, trust
 from web.hub import Hub
 from web.mapfile import MapFile
+from web.mesh import Mesh
+from web.passes import Passes
+from web.people import People
 from web.reader import Reader
 from web.settings import WebSettings
 from web.site import EXTENSION, Site
@@ -15,13 +18,17 @@ from web.watch import Watch
 MAX_REQUEST_BYTES = 64 * 1024
 
 
-def create_app(settings: WebSettings, reader: Reader) -> Flask:
-    """The pages and the API of one node. No thread starts before somebody listens; `site_of(app).close()` ends all."""
+def create_app(settings: WebSettings, reader: Reader, people: People | None = None) -> Flask:
+    """The pages and the API of one node. No thread starts before somebody listens; `site_of(app).close()` ends all.
+
+    Without `people` nobody can log in: the token and, where it is open, loopback are the only ways in.
+    """
     texts = load_texts(settings.language)
     app = Flask("web", static_folder="static", template_folder="templates")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters["utc"] = present.iso_time
     hub = Hub(
         reader,
         presenter(reader, texts),
@@ -29,9 +36,12 @@ def create_app(settings: WebSettings, reader: Reader) -> Flask:
         queue_limit=settings.event_queue,
     )
     watch = Watch(hub, settings.control_socket)
-    app.extensions[EXTENSION] = Site(settings, reader, texts, hub, watch, MapFile(settings.map_file))
-    access.install(app, settings, texts)
+    passes = Passes(settings.page_keys)
+    app.extensions[EXTENSION] = Site(
+        settings, reader, texts, hub, watch, MapFile(settings.map_file), people, passes, Mesh(settings.control_socket)
+    )
+    access.install(app)
     problems.install(app, texts)
-    for part in (pages, api, live):
+    for part in (pages, api, live, login, remarks, trust):
         app.register_blueprint(part.blueprint)
     return app

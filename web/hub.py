@@ -121,7 +121,7 @@ class Hub:
         changed = [node for key, node in nodes.items() if _differs(node, self._nodes_sent.get(key))]
         gone = [{"id": key, "removed": True} for key in self._nodes_sent.keys() - nodes.keys()]
         if changed or gone:
-            self._broadcast([Frame(None, sse.event_lines("nodes", changed + gone, None))])
+            self._broadcast([sse.nodes_frame(None, changed + gone, None)])
         for node in changed:
             self._nodes_sent[str(node["id"])] = node
         for node in gone:

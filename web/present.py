@@ -25,6 +25,9 @@ DOING = ("ears", "clock", "peers")
 SILENT = "silent"
 """State of a node that its peers have stopped hearing, beside those of `HealthState`."""
 
+COARSE_M = 60.0
+"""About the error that three decimals of a degree make."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -110,6 +113,17 @@ def node(body: Mapping[str, Any], texts: Texts) -> dict[str, Any]:
     checks = list(body.get("health", ()))
     state = node_state(alive=bool(body["alive"]), states=[check["state"] for check in checks])
     return {**body, "state": state, "words": {"state": texts[f"state.{state}"], "why": _why(state, checks, texts)}}
+
+
+def coarse(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The node for who may not know exactly where it stands: to about 100 m, without height and heading."""
+    hidden = {"alt_m": None, "heading_deg": None, "position_sigma_m": COARSE_M, "position_is_coarse": True}
+    place = {name: _coarse_deg(view.get(name)) for name in ("lat", "lon")}
+    return dict(view) if view.get("removed") else {**view, **hidden, **place}
+
+
+def _coarse_deg(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _why(state: str, checks: Sequence[Mapping[str, Any]], texts: Texts) -> str:

@@ -1,6 +1,6 @@
 """What the pages need of the node's database; `appliance.storage.StoreReader` offers it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 Body = dict[str, Any]
@@ -8,7 +8,7 @@ Body = dict[str, Any]
 
 
 class Event(Protocol):
-    """Something that changed: a cursor to read on from, `incident` or `nodes`, and what it is now."""
+    """Something that changed: a cursor to read on from, what kind of thing it is, and what it is now."""
 
     @property
     def cursor(self) -> str:
@@ -16,11 +16,11 @@ class Event(Protocol):
 
     @property
     def kind(self) -> str:
-        """`incident` or `nodes`."""
+        """`incident`, `nodes`, or what people said: `acknowledgement`, `review`, `exercise`."""
 
     @property
     def body(self) -> Body:
-        """The incident; for `nodes` nothing that the pages use."""
+        """The incident or what was said; for `nodes` nothing that the pages use."""
 
 
 class Reader(Protocol):
@@ -37,6 +37,15 @@ class Reader(Protocol):
 
     def latest_cursor(self) -> str:
         """The cursor of the newest event."""
+
+    def acknowledgements(self, incident_ids: Sequence[str]) -> Mapping[str, Sequence[Body]]:
+        """How far each unit is with each of the incidents now, the newest last."""
+
+    def reviews(self, incident_ids: Sequence[str]) -> Mapping[str, Sequence[Body]]:
+        """What each person makes of each of the incidents now, the newest last."""
+
+    def remarks(self, kind: str, incident_id: str) -> Sequence[Body]:
+        """All that was ever said of an incident in remarks of a kind, oldest first."""
 
     def nodes(self) -> Sequence[Body]:
         """Every node that this one knows, itself included, with health and levels."""

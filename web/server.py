@@ -4,8 +4,12 @@ import json
 import logging
 import os
 import socket
+import ssl
+import struct
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -21,6 +25,8 @@ SPARE_THREADS = 20
 """Beside one thread for each stream: pages and the API stay quick while every stream is open."""
 GRACEFUL_TIMEOUT_S = 2
 KEEPALIVE_S = 5
+READ_TIMEOUT_S = 10
+"""How long a request or a handshake may stand still."""
 BACKLOG = 256
 MAX_REQUEST_LINE = 8_190
 """gunicorn's upper limit: `?since=` may carry a cursor of 25 nodes."""
@@ -37,6 +43,14 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(f"{host}:{port}", problem, "choose another --host or --port") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of the key and of the certificate with its issuer."""
+
+    key: Path
+    chain: Path
+
+
 class StreamWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """A gthread worker that ends its streams when it is told to stop, so that stopping takes no grace period."""
 
@@ -44,6 +58,11 @@ class StreamWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         """Stop taking requests and end the open streams."""
         super().handle_exit(sig, frame)
         self.method_queue.defer(site_of(self.wsgi).hub.close)
+
+    def handle(self, conn: Any) -> object:  # noqa: ANN401  # gunicorn ships no types
+        """Serve a connection; one that stops in the middle of a handshake or a request gives its thread back."""
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ_TIMEOUT_S, 0))
+        return super().handle(conn)
 
     def handle_request(self, req: object, conn: object) -> bool:
         """Answer one request; a client that stalled until the kernel cut it is no fault worth a traceback."""
@@ -69,10 +88,12 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         return self._make_app()
 
 
-def serve(make_app: Callable[[], Flask], listener: socket.socket, *, max_event_clients: int) -> None:
-    """Serve on `listener` until SIGTERM or SIGINT; prints `{"ready": true, "url": …}` once requests are answered.
+def serve(
+    make_app: Callable[[], Flask], listener: socket.socket, *, max_event_clients: int, tls: Tls | None = None
+) -> None:
+    """Serve on `listener` (with `tls` over HTTPS) until SIGTERM or SIGINT.
 
-    Raises SystemExit when it ends.
+    Prints `{"ready": true, "url": …}` once requests are answered. Raises SystemExit when it ends.
     """
     threads = max_event_clients + SPARE_THREADS
     options = {
@@ -87,9 +108,22 @@ def serve(make_app: Callable[[], Flask], listener: socket.socket, *, max_event_c
         "control_socket_disable": True,
         "proc_name": "earshot-web",
         "loglevel": "warning",
+        **_tls_options(tls),
         "post_worker_init": _announce,
     }
     _Server(make_app, options).run()
+
+
+def _tls_options(tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+
+    def context(_config: object, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        made = default()
+        made.minimum_version = ssl.TLSVersion.TLSv1_2
+        return made
+
+    return {"keyfile": str(tls.key), "certfile": str(tls.chain), "ssl_context": context}
 
 
 def _announce(worker: StreamWorker) -> None:
@@ -98,6 +132,7 @@ def _announce(worker: StreamWorker) -> None:
     if worker.age != 1:
         return
     host, port = worker.sockets[0].getsockname()[:2]
+    scheme = "https" if worker.cfg.is_ssl else "http"
     name = f"[{host}]" if ":" in host else host
-    sys.stdout.write(json.dumps({"ready": True, "url": f"http://{name}:{port}"}) + "\n")
+    sys.stdout.write(json.dumps({"ready": True, "url": f"{scheme}://{name}:{port}"}) + "\n")
     sys.stdout.flush()

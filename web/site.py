@@ -7,6 +7,9 @@ from flask import Flask, current_app
 
 from web.hub import Hub
 from web.mapfile import MapFile
+from web.mesh import Mesh
+from web.passes import Passes
+from web.people import People
 from web.reader import Reader
 from web.settings import WebSettings
 from web.texts import Texts
@@ -25,6 +28,9 @@ class Site:
     hub: Hub
     watch: Watch
     map: MapFile
+    people: People | None
+    passes: Passes
+    mesh: Mesh
 
     def close(self) -> None:
         """End all streams and the thread that feeds them."""

@@ -107,11 +107,17 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The node's pages."""
 
-    host: Annotated[str, Meta(max_length=255, description="address to serve on")] = "127.0.0.1"
+    host: Annotated[
+        str, Meta(max_length=255, description="address to serve on; 0.0.0.0: the whole LAN, over HTTPS")
+    ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port of the pages; 0: any free one")] = 8080
     max_clients: Annotated[
         int, Meta(ge=1, le=1_000, description="browsers with a live page at one time; one more gets 503")
     ] = 200
+    open_loopback: Annotated[
+        bool, Meta(description="who asks from this machine itself needs no log-in and may do everything; for the demo")
+    ] = False
+    open_metrics: Annotated[bool, Meta(description="monitoring may read /metrics without a log-in")] = False
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

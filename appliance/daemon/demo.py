@@ -315,7 +315,7 @@ def _settings(node: WorldNode, world: World, site: str, port: int) -> Settings:
         clock=ClockSettings(sigma_us=CLOCK_SIGMA_US),
         air=AirSettings() if air is None else _air_settings(air),
         mesh=MeshSettings(interfaces=(LOOPBACK,), port=0),
-        web=WebSettings(host=LOOPBACK, port=port),
+        web=WebSettings(host=LOOPBACK, port=port, open_loopback=True),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
 from appliance.daemon.mesh import MeshSetup
+from appliance.daemon.page_keys import page_url
 from appliance.daemon.witnesses import open_witnesses
 from appliance.mesh.pages import AUTHORITY_FILE
 from appliance.mesh.trust import create_site, load_credentials
@@ -54,7 +55,7 @@ def mesh_setup(settings: Settings, folder: NodeFolder, alive: Callable[[], None]
         interfaces=tuple(settings.mesh.interfaces),
         port=settings.mesh.port,
         peers=tuple(settings.mesh.peers),
-        url=f"http://{settings.web.host}:{settings.web.port}",
+        url=page_url(settings),
         clock=witnesses.mapping,
         air=_air(settings),
         alive=alive,

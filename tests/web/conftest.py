@@ -37,8 +37,8 @@ def make_client(store):
     """Makes a test client of an application with the settings given."""
     apps = []
 
-    def make(**settings):
-        app = create_app(WebSettings(**settings), store)
+    def make(people=None, **settings):
+        app = create_app(WebSettings(**{"open_loopback": True, **settings}), store, people)
         apps.append(app)
         return app.test_client()
 
@@ -57,8 +57,8 @@ def serve(store):
     """Serves an application with the settings given on a real port; returns its address and the application."""
     running = []
 
-    def start(**settings):
-        app = create_app(WebSettings(**settings), store)
+    def start(people=None, **settings):
+        app = create_app(WebSettings(**{"open_loopback": True, **settings}), store, people)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

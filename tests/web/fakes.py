@@ -89,6 +89,23 @@ class FakeStore:
         self._check()
         return f"fake:1:{len(self.events)}"
 
+    def _remarks(self, kind, incident):
+        return [e.body for e in self.events if e.kind == kind and e.body["incident"] == incident]
+
+    def acknowledgements(self, incident_ids):
+        self._check()
+        return {i: list({r["unit"]: r for r in self._remarks("acknowledgement", i)}.values()) for i in incident_ids}
+
+    def reviews(self, incident_ids):
+        return {i: list({r["by"]: r for r in self._remarks("review", i)}.values()) for i in incident_ids}
+
+    def remarks(self, kind, incident_id):
+        return self._remarks(kind, incident_id)
+
+    def put_remark(self, kind, body):
+        with self.lock:
+            return self._event(kind, {"record": f"n1:1:{len(self.events) + 1}", **body})
+
     def nodes(self):
         self._check()
         return [dict(node) for node in self.node_list]

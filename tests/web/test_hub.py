@@ -119,7 +119,7 @@ def test_closing_ends_every_stream_and_takes_no_more(hub):
 
 def test_what_was_queued_before_the_end_is_still_delivered():
     subscription = Subscription(limit=3)
-    subscription.offer([Frame("a", b"one")])
+    subscription.offer([Frame("a", b"one", b"one")])
     subscription.close()
     assert [frame.data for frame in subscription.take(0.0)] == [b"one"]
     assert subscription.take(0.0) is None

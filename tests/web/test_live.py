@@ -88,7 +88,9 @@ def test_what_was_both_missed_and_handed_out_meanwhile_is_sent_once(client, stor
     subscription = site.hub.subscribe()
     ids = [store.put_incident(fakes.incident(2))]
     site.hub.look(0.0)
-    sent = live.stream(site, subscription, b"", store.events_after(seen))
+    sent = live.stream(
+        site, live.Client(subscription, is_exact=True, may_stay=lambda: True), b"", store.events_after(seen)
+    )
     text = next(sent) + next(sent)
     ids.append(store.put_incident(fakes.incident(3)))
     site.hub.look(0.0)

@@ -1,9 +1,13 @@
 """`python -m web`: the real process, on a real database, from its first line to its end."""
 
+import contextlib
+import datetime
 import http.client
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 
 import web
+from appliance.config import Settings
+from appliance.config.folder import NodeFolder
+from appliance.config.settings import NodeSettings
+from appliance.daemon.mesh_setup import ensure_keys
+from appliance.daemon.page_keys import write_page_keys
 from appliance.model.incidents import Arrival, Category, Incident, Shot
 from appliance.model.picks import pick_id
 from appliance.model.space import Ellipse, Geodetic
@@ -34,7 +43,9 @@ def store_incident(store, time_ns, seq):
 
 @pytest.fixture
 def state(tmp_path):
+    """A node's folder whose pages are open to this machine, as the demo's are."""
     (tmp_path / "run").mkdir()
+    (tmp_path / "earshot.toml").write_text("[web]\nopen_loopback = true\n")
     return tmp_path
 
 
@@ -100,6 +111,34 @@ def test_the_process_serves_tells_live_and_ends_at_once(start, store):
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert b"Traceback" not in errors
+
+
+def test_on_the_lan_it_is_https_with_the_sites_certificate_or_nothing(state, store, start, capsys):
+    assert main(["--state", str(state), "--host", "0.0.0.0", "--port", "0"]) == 2
+    assert "holds no certificate for the pages" in capsys.readouterr().err
+
+    settings, folder = Settings(node=NodeSettings(id="n1", site="city")), NodeFolder(state)
+    ensure_keys(settings, folder)
+    write_page_keys(settings, folder, datetime.datetime.now(tz=datetime.UTC))
+    (state / "earshot.toml").write_text('[web]\nhost = "0.0.0.0"\n')
+    process, url = start("--host", "0.0.0.0")
+    assert url.startswith("https://")
+    port = urlsplit(url).port
+    trusting = ssl.create_default_context(cafile=folder.page_keys / "authority.pem")
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=trusting)
+    for path, status in (("/trust", 200), ("/trust/site.crt", 200), ("/trust/code.svg", 200), ("/api/incidents", 401)):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == status, path
+    connection.close()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert b"HTTP/1.1 200" not in plain.recv(1_000)
+    process.terminate()
+    _, errors = process.communicate(timeout=10)
+    assert b"the setup code is " in errors
 
 
 def test_a_web_that_starts_before_mesh_waits_for_the_database(state, start):
