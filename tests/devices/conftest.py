@@ -18,8 +18,8 @@ def paced_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("gcc") is None or not Path("/usr/include/alsa/asoundlib.h").exists():
         pytest.skip("gcc and libasound2-dev are needed to build a capture device")
     library = tmp_path_factory.mktemp("alsa") / "libpaced_capture.so"
-    command = ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-DPIC", "-o", library, PLUGIN_SOURCE, "-lasound"]
-    subprocess.run(command, check=True)
+    command = ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-DPIC", "-o", library, PLUGIN_SOURCE]
+    subprocess.run([*command, "-lasound", "-lm"], check=True)
     return library
 
 

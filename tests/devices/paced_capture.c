@@ -2,6 +2,8 @@
 //
 // Each sample says which one it is. Counting from CLOCK_MONOTONIC `epoch_ns`, frame n has n % 32768 on even channels
 // and n / 32768 on odd ones, whether or not anybody read the frames before it: what is lost is lost, as in a real array.
+// With `file`, frame n is frame n % (frames in the file) of it instead: 16 bit, interleaved.
+// With `step_us`, the device tells of its frames only so often, as one does that works through USB packets.
 //
 // The file `fault` holds a word: "overrun" (once; the file is then removed), or, as long as it stays, "stall" (no more
 // samples, no more wake-ups), "babble" (no more samples, but wake-ups all the time) or "unplug".
@@ -9,8 +11,11 @@
 #include <alsa/pcm_external.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +24,9 @@ typedef struct {
     snd_pcm_ioplug_t io;
     char fault_path[256];
     double frames_per_ns;
+    double frames_per_step; // 0: it tells of each frame
+    const int16_t *sound;   // of a file, else NULL
+    int64_t sound_frames;
     int64_t epoch_ns;
     int64_t first_frame; // made when the stream started
     int64_t taken;       // read by the application since then
@@ -76,7 +84,11 @@ static snd_pcm_sframes_t pointer(snd_pcm_ioplug_t *io)
         stop(io);
     if (has_fault(device, "stall") || has_fault(device, "babble"))
         return device->made % io->buffer_size;
-    device->made = frames_made(device) - device->first_frame;
+    int64_t made = frames_made(device);
+    if (device->frames_per_step > 0)
+        made = (int64_t)(floor(made / device->frames_per_step) * device->frames_per_step);
+    if (made - device->first_frame > device->made)
+        device->made = made - device->first_frame;
     if (device->made - device->taken > (int64_t)io->buffer_size)
         return -EPIPE;
     return device->made % io->buffer_size;
@@ -91,7 +103,10 @@ static snd_pcm_sframes_t transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_ar
         for (snd_pcm_uframes_t i = 0; i < size; i++) {
             int64_t frame = device->first_frame + device->taken + i;
             int16_t *sample = (int16_t *)((char *)area->addr + (area->first + area->step * (offset + i)) / 8);
-            *sample = channel % 2 ? (frame / 32768) % 32768 : frame % 32768;
+            if (device->sound)
+                *sample = device->sound[frame % device->sound_frames * io->channels + channel];
+            else
+                *sample = channel % 2 ? (frame / 32768) % 32768 : frame % 32768;
         }
     }
     device->taken += size;
@@ -111,8 +126,31 @@ static int poll_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned n, un
 
 static int finish(snd_pcm_ioplug_t *io)
 {
+    device_t *device = io->private_data;
     close(io->poll_fd);
-    free(io->private_data);
+    if (device->sound)
+        munmap((void *)device->sound, device->sound_frames * io->channels * 2);
+    free(device);
+    return 0;
+}
+
+static int load(device_t *device, const char *file, unsigned channels)
+{
+    struct stat status;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &status) < 0 || status.st_size < 2 * channels) {
+        close(fd);
+        return -EINVAL;
+    }
+    device->sound_frames = status.st_size / 2 / channels;
+    device->sound = mmap(NULL, device->sound_frames * channels * 2, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (device->sound == MAP_FAILED) {
+        device->sound = NULL;
+        return -errno;
+    }
     return 0;
 }
 
@@ -143,8 +181,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(paced)
 {
     long channels = 2, rate = 16000;
     long long epoch_ns = 0;
-    double ppm = 0;
-    const char *fault = "";
+    double ppm = 0, step_us = 0;
+    const char *fault = "", *file = "";
     snd_config_iterator_t i, next;
     (void)root;
     snd_config_for_each(i, next, conf)
@@ -161,6 +199,10 @@ SND_PCM_PLUGIN_DEFINE_FUNC(paced)
             snd_config_get_integer64(entry, &epoch_ns);
         else if (strcmp(id, "ppm") == 0)
             snd_config_get_ireal(entry, &ppm);
+        else if (strcmp(id, "step_us") == 0)
+            snd_config_get_ireal(entry, &step_us);
+        else if (strcmp(id, "file") == 0)
+            snd_config_get_string(entry, &file);
         else if (strcmp(id, "fault") == 0)
             snd_config_get_string(entry, &fault);
     }
@@ -172,15 +214,21 @@ SND_PCM_PLUGIN_DEFINE_FUNC(paced)
         free(device);
         return -ENODEV;
     }
+    int error = file[0] ? load(device, file, channels) : 0;
+    if (error < 0) {
+        free(device);
+        return error;
+    }
     device->epoch_ns = epoch_ns;
     device->frames_per_ns = rate * (1 + ppm * 1e-6) / 1e9;
+    device->frames_per_step = step_us * 1e3 * device->frames_per_ns;
     device->io.version = SND_PCM_IOPLUG_VERSION;
     device->io.name = "paced capture for tests";
     device->io.callback = &callbacks;
     device->io.private_data = device;
     device->io.poll_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     device->io.poll_events = POLLIN;
-    int error = snd_pcm_ioplug_create(&device->io, name, stream, mode);
+    error = snd_pcm_ioplug_create(&device->io, name, stream, mode);
     if (error < 0) {
         close(device->io.poll_fd);
         free(device);
