@@ -36,6 +36,11 @@ class NodeFolder:
         return self.root / "keys.joined"
 
     @property
+    def clips(self) -> Path:
+        """Sound that was kept of gunfire; mesh writes it, web reads it."""
+        return self.root / "clips"
+
+    @property
     def map_file(self) -> Path:
         """Streets for the page's map, GeoJSON, optional."""
         return self.root / "map.geojson"

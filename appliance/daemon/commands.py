@@ -52,7 +52,7 @@ class Commands:
             task = asyncio.ensure_future(self._act(command, reply))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        elif command.kind in KINDS and KINDS[command.kind].is_remark:
+        elif command.kind in KINDS and issubclass(KINDS[command.kind].body, Remark):
             self._write(command, reply)
         else:
             reply(_refusal(command, f"a page can't ask for {command.kind}"))

@@ -34,7 +34,7 @@ from appliance.wire.messages import (
     WantMessage,
     pack_records,
 )
-from appliance.wire.records import Body, EpochBody, RevocationBody, decode_body, encode_body, is_remark
+from appliance.wire.records import Body, EpochBody, RevocationBody, decode_body, encode_body, is_event
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ class Exchange:
         if received.accepted:
             self._note_ends(received.accepted)
             # Who wrote them has them on disk; but what a person said is waited for on other pages.
-            self._keep(received.accepted, is_urgent=any(is_remark(record) for record in received.accepted))
+            self._keep(received.accepted, is_urgent=any(is_event(record) for record in received.accepted))
             self._obey(received.accepted)
             self._on_records(received.accepted)
         if Verdict.REVOKED in received.others:

@@ -17,6 +17,7 @@ from appliance.daemon.commands import Commands
 from appliance.daemon.exchange import Exchange, Opened, open_log
 from appliance.daemon.healing import heal
 from appliance.daemon.intake import Intake
+from appliance.daemon.keeping import ClipKeeper
 from appliance.daemon.locating import Located, Locator
 from appliance.daemon.membership import Membership
 from appliance.daemon.nodes import NodesBoard, View
@@ -35,6 +36,7 @@ from appliance.model.picks import pick_id
 from appliance.model.space import NodePose
 from appliance.pipeline.fusion import Fusion
 from appliance.ports import PlaceSource
+from appliance.storage.clips import ClipFolder
 from appliance.storage.node_store import NodeStore, Retention
 from appliance.storage.status import status_file, write_status
 from appliance.storage.writer import GroupWriter
@@ -42,6 +44,7 @@ from appliance.timing.utc import UtcMapping
 from appliance.wire.messages import (
     AckMessage,
     ChangedMessage,
+    ClipMessage,
     ClockMessage,
     CommandMessage,
     HealthMessage,
@@ -182,6 +185,10 @@ class MeshProcess:
         self._commands = Commands(
             lambda body: self._exchange.publish(body, _utc_ns()), time.monotonic, self._membership.actions()
         )
+        self._clips = ClipFolder(setup.folder.clips)
+        self._keeper = ClipKeeper(
+            self._node, self._clips, lambda body: self._exchange.publish(body, _utc_ns()), self._ears.broadcast
+        )
         self._own_picks: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._pose: NodePose | None = None
         self._discovery: Discovery | None = None
@@ -222,6 +229,7 @@ class MeshProcess:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._commands.close()
+        await self._keeper.close()
         await self._membership.close()
         await self.hub.close()
         await self._exchange.close()
@@ -260,6 +268,8 @@ class MeshProcess:
             self._board.rejected(rejection_of(message, self._node))
         elif isinstance(message, HealthMessage):
             self._board.ears_said(message.checks)
+        elif isinstance(message, ClipMessage):
+            self._keeper.heard(message)
         elif not isinstance(message, HelloMessage):
             raise PeerError(str(self._setup.folder.listen_socket), "got a message out of turn", "restart earshot")
 
@@ -296,6 +306,7 @@ class MeshProcess:
     def _on_located(self, located: Located) -> None:
         """Store what was found, and tell the pages once it is on disk."""
         now_ns = _utc_ns()
+        self._keeper.located(located.incidents, now_ns)
         self._tell_pages(
             lambda store: store.put_incidents(located.incidents, located.cancelled, located.knowledge, now_ns)
         )
@@ -352,7 +363,8 @@ class MeshProcess:
         if pose is None or not matters(self._pose, pose):
             return
         self._pose = pose
-        self._exchange.publish(pose_to_body(pose), _utc_ns())
+        self._keeper.pose = pose_to_body(pose)
+        self._exchange.publish(self._keeper.pose, _utc_ns())
 
     def _view(self, now_ns: int) -> View:
         problem = self._writer.problem
@@ -373,6 +385,9 @@ class MeshProcess:
         if self._locator.problem:
             remedy = "report this with the messages of earshot mesh"
             checks.append(HealthCheck("locate", HealthState.FAILED, self._locator.problem, None, "", since, remedy))
+        if self._keeper.problem is not None:
+            error = self._keeper.problem
+            checks.append(HealthCheck("clips", HealthState.DEGRADED, error.problem, None, "", since, error.remedy))
         if self._discovery is not None and self._discovery.problem:
             words, remedy = f"mDNS: {self._discovery.problem}", "check the network; peers in the settings still work"
             checks.append(HealthCheck("discovery", HealthState.DEGRADED, words, None, "", since, remedy))
@@ -390,6 +405,7 @@ class MeshProcess:
             retention = retention_at(_utc_ns())
             with contextlib.suppress(StoreError):
                 await asyncio.wrap_future(self._writer.submit(functools.partial(NodeStore.prune, retention=retention)))
+            await asyncio.to_thread(self._clips.prune, retention.incidents_before_ns)
 
 
 def retention_at(now_ns: int) -> Retention:

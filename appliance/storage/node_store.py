@@ -19,7 +19,7 @@ from appliance.ledger.revocation import REVOCATION_KIND
 from appliance.model.incidents import Incident
 from appliance.storage.database import open_for_writing, store_errors
 from appliance.wire.incidents import incident_to_dict
-from appliance.wire.records import EpochBody, decode_body, is_remark
+from appliance.wire.records import EpochBody, decode_body, is_event
 from appliance.wire.remarks import remark_of
 
 _FIELDS = "node, epoch, seq, time_ns, kind, body_hash, previous, signature, body"
@@ -100,7 +100,7 @@ class NodeStore:
             "INSERT INTO epoch_ends VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
             [(r.node, *end) for r in rows if (end := epoch_end(r)) is not None],
         )
-        events = [self._add_remark(r, now_ns) for r in rows if is_remark(r)]
+        events = [self._add_remark(r, now_ns) for r in rows if is_event(r)]
         return max((row for row in events if row is not None), default=None)
 
     def add_certificate(self, fingerprint: str, node: str, der: bytes) -> None:

@@ -112,6 +112,13 @@ class StoreReader:
         """
         return {i: _newest_by("by", said) for i, said in self._remarks("review", incident_ids).items()}
 
+    def clips(self, incident_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """The sound that nodes kept of each incident: the file is `clips/PICK.flac` of the state folder of `node`.
+
+        incident, pick, sha256, n_bytes, first_ns, clock_sigma_ns, rate_hz, n_channels, n_samples, pose; node, record.
+        """
+        return self._remarks("clip", incident_ids)
+
     def remarks(self, kind: str, incident_id: str) -> list[dict[str, Any]]:
         """All that was ever said of an incident in remarks of a kind, oldest first: nothing is ever overwritten."""
         return self._remarks(kind, [incident_id])[incident_id]

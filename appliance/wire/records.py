@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from appliance.ledger.records import EPOCH_KIND, Held, Record, SignatureBytes
+from appliance.ledger.records import EPOCH_KIND, Hash, Held, Record, SignatureBytes
 from appliance.ledger.revocation import MAX_STATEMENT_BYTES, REVOCATION_KIND
 from appliance.model.air import Air
 from appliance.model.classes import CLASSES, ClassProbabilities
@@ -167,6 +167,38 @@ class RevocationBody(msgspec.Struct, frozen=True, omit_defaults=True):
     v: Version = 1
 
 
+class ClipBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Sound that the record's node kept of an incident, bound by its hash; with the clock and the pose at capture.
+
+    sha256, n_bytes: of the FLAC file
+    first_ns:        UTC of its first sample, with `clock_sigma_ns`
+    rate_hz:         the converter's true rate; the file states it in whole hertz
+    pose:            where the node stood, or None where it did not know
+    """
+
+    incident: PickName
+    pick: PickName
+    sha256: Hash
+    n_bytes: Annotated[int, Meta(ge=1, lt=2**40)]
+    first_ns: TimeNs
+    clock_sigma_ns: SigmaNs
+    rate_hz: Annotated[float, Meta(gt=0.0, le=100_000.0)]
+    n_channels: Annotated[int, Meta(ge=1, le=16)]
+    n_samples: Annotated[int, Meta(ge=1, lt=2**40)]
+    pose: PoseBody | None = None
+    v: Version = 1
+
+
+class IssuedBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The record's node sent word of an incident, as of `revision`, beyond the mesh, to `sink`."""
+
+    incident: PickName
+    sink: Label
+    revision: Annotated[int, Meta(ge=0, lt=2**53)]
+    time_ns: TimeNs
+    v: Version = 1
+
+
 Remark = AcknowledgementBody | ReviewBody | ExerciseBody
 """What a person said on some node's page; `by` names who, as that node's log-in knows him."""
 
@@ -181,20 +213,23 @@ Body = (
     | ReviewBody
     | ExerciseBody
     | RevocationBody
+    | ClipBody
+    | IssuedBody
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RecordKind:
-    """One row of the table of kinds: the body's shape and version, whether incidents depend on it, and who says it.
+    """One row of the table of kinds: the body's shape and version, and what it is for.
 
-    is_remark: a person says it about an incident; pages may write it, and each is an event
+    makes_incidents: incidents depend on it
+    is_event:        it is said of an incident, and pages are told
     """
 
     body: type[Body]
     version: int
     makes_incidents: bool
-    is_remark: bool = False
+    is_event: bool = False
 
 
 KINDS: Final[Mapping[str, RecordKind]] = {
@@ -205,17 +240,19 @@ KINDS: Final[Mapping[str, RecordKind]] = {
     "node": RecordKind(NodeBody, 1, makes_incidents=False),
     "health": RecordKind(HealthBody, 1, makes_incidents=False),
     REVOCATION_KIND: RecordKind(RevocationBody, 1, makes_incidents=False),
-    "acknowledgement": RecordKind(AcknowledgementBody, 1, makes_incidents=False, is_remark=True),
-    "review": RecordKind(ReviewBody, 1, makes_incidents=False, is_remark=True),
-    "exercise": RecordKind(ExerciseBody, 1, makes_incidents=False, is_remark=True),
+    "acknowledgement": RecordKind(AcknowledgementBody, 1, makes_incidents=False, is_event=True),
+    "review": RecordKind(ReviewBody, 1, makes_incidents=False, is_event=True),
+    "exercise": RecordKind(ExerciseBody, 1, makes_incidents=False, is_event=True),
+    "clip": RecordKind(ClipBody, 1, makes_incidents=False, is_event=True),
+    "issued": RecordKind(IssuedBody, 1, makes_incidents=False, is_event=True),
 }
 """Every kind of record there is. A new field with a default keeps the version; anything else raises it."""
 
 
-def is_remark(record: Record) -> bool:
-    """Whether a person said it."""
+def is_event(record: Record) -> bool:
+    """Whether it is said of an incident, so that pages are told."""
     row = KINDS.get(record.kind)
-    return row is not None and row.is_remark
+    return row is not None and row.is_event
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from appliance.wire.records import (
     MAX_CHECKS,
     AcknowledgementBody,
     AirBody,
+    ClipBody,
     EpochBody,
     ExerciseBody,
     HealthBody,
+    IssuedBody,
     NodeBody,
     PickBody,
     PoseBody,
@@ -50,6 +52,8 @@ BODIES = [
     ReviewBody(PICK.id, ReviewVerdict.UNSURE, PICK.time_ns, "a note\nof two lines", "ana"),
     ExerciseBody("a test of the cars", PICK.time_ns, 35.0, -106.0, "ana"),
     RevocationBody(b"what the site says", bytes(64), "ana"),
+    ClipBody(PICK.id, PICK.id, bytes(32), 99, PICK.time_ns, 1_000, 16_000.1, 4, 32_000, pose_to_body(POSE)),
+    IssuedBody(PICK.id, "webhook", 3, PICK.time_ns),
 ]
 
 
