@@ -35,14 +35,36 @@ class EarsSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["alsa", "stream", "disabled"],
         Meta(description="alsa: a sound card; stream: blocks from run/ears.sock (demo); disabled: none"),
     ] = "alsa"
-    device: Annotated[str, Meta(max_length=128, description="ALSA name of the array")] = "default"
-    sample_rate_hz: Annotated[int, Meta(ge=8_000, le=96_000, description="rate of the converter, Hz")] = 16_000
+    array: Annotated[
+        Literal["auto", "respeaker", "uma-8", "uma-16", "generic"],
+        Meta(
+            description="kind of array; auto: a known one that is plugged in, else generic: as the next five keys say"
+        ),
+    ] = "auto"
+    device: Annotated[str, Meta(max_length=128, description="generic array: its ALSA name")] = "default"
+    sample_rate_hz: Annotated[
+        int, Meta(ge=8_000, le=96_000, description="generic array: rate of the converter, Hz")
+    ] = 16_000
+    n_device_channels: Annotated[
+        int, Meta(ge=0, le=32, description="generic array: channels of the device; 0: as many as are used")
+    ] = 0
+    channels: Annotated[
+        tuple[Annotated[int, Meta(ge=0, le=31)], ...],
+        Meta(max_length=16, description="generic array: device's channel of each microphone, from 0; empty: in order"),
+    ] = ()
     microphones_m: Annotated[
         tuple[tuple[float, float, float], ...],
-        Meta(min_length=1, max_length=16, description="x right, y forward, z up of each channel, metres"),
+        Meta(min_length=1, max_length=16, description="generic array: x right, y forward, z up of each one, metres"),
     ] = ((0.0, 0.0, 0.0),)
     sensitivity_dbspl: Annotated[
-        float | None, Meta(description="peak sound pressure level at full scale, dB SPL; absent: not known")
+        Annotated[float, Meta(ge=60, le=220)] | None,
+        Meta(
+            description="peak sound pressure level at full scale, dB SPL; absent: the array's data sheet, or not known"
+        ),
+    ] = None
+    latency_us: Annotated[
+        Annotated[float, Meta(ge=-100_000, le=100_000)] | None,
+        Meta(description="delay from pressure to time stamp, microseconds (earshot latency measures it); absent: none"),
     ] = None
     kept_s: Annotated[
         float, Meta(ge=2, le=60, description="sound kept in memory for clips around picks, seconds; never more than 60")

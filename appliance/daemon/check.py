@@ -8,6 +8,7 @@ from pathlib import Path
 from appliance.classify import load_classifier
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
+from appliance.daemon.ears import choose_ears
 from appliance.daemon.listen import make_source
 from appliance.daemon.witnesses import Witnesses, open_witnesses
 from appliance.devices.clock import utc_now_ns
@@ -68,7 +69,8 @@ def _classifier(settings: Settings) -> str:
 
 
 def _microphones(settings: Settings, folder: NodeFolder, witnesses: Witnesses) -> str:
-    source = make_source(settings, folder, witnesses.mapping)
+    ears = choose_ears(settings.ears) if settings.ears.source == "alsa" else None
+    source = make_source(settings, folder, ears, witnesses.mapping)
     try:
         deadline_s = time.monotonic() + HEAR_S
         while source.read(0.5) is None:
@@ -76,7 +78,8 @@ def _microphones(settings: Settings, folder: NodeFolder, witnesses: Witnesses) -
                 raise DeviceError(
                     settings.ears.source, f"is open, but gave no sound for {HEAR_S:g} s", "plug it in anew"
                 )
-        return f"{source.geometry.n_channels} channels at {source.sample_rate_hz / 1_000:g} kHz"
+        name = settings.ears.source if ears is None else ears.name
+        return f"{name}: {source.geometry.n_channels} microphones at {source.sample_rate_hz / 1_000:g} kHz"
     finally:
         source.close()
 

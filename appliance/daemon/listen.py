@@ -1,6 +1,7 @@
 """The process that hears: sound in, picks, levels and rejections out to mesh. It opens no network socket."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +12,10 @@ from appliance import __version__
 from appliance.classify import load_classifier
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
+from appliance.daemon.ears import Ears, choose_ears
 from appliance.devices.clock import read_utc_mapping, utc_now_ns
 from appliance.devices.disabled import DisabledMicrophones
-from appliance.devices.microphones import AlsaMicrophones, ArraySettings
+from appliance.devices.microphones import AlsaMicrophones
 from appliance.errors import DeviceError, ModelError
 from appliance.mesh.listener import ListenClient
 from appliance.model.audio import ArrayGeometry, AudioBlock
@@ -37,6 +39,8 @@ LEVELS_INTERVAL_S = 0.2
 """Five times a second is lively enough for a meter."""
 HEALTH_INTERVAL_S = 5.0
 RETRY_PAUSE_S = 0.5
+GAP_SHOWN_S = 60.0
+"""Lost samples count as a fault for so long: they may have held a shot, and show that the machine is too busy."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,21 @@ class _Meter:
         return taken
 
 
+@dataclass(slots=True)
+class _Gaps:
+    """How often samples were lost, and when last (monotonic)."""
+
+    n: int = 0
+    last_s: float = -math.inf
+    end_sample: int | None = None
+
+    def add(self, block: AudioBlock, now_s: float) -> None:
+        if self.end_sample is not None and block.first_sample > self.end_sample:
+            self.n += 1
+            self.last_s = now_s
+        self.end_sample = block.first_sample + block.n_samples
+
+
 class Listener:
     """Reads one array and tells mesh what it heard, in the thread that calls `run`."""
 
@@ -67,10 +86,12 @@ class Listener:
         self._client = ListenClient(folder.listen_socket, f"earshot {__version__}")
         self._classifier, self._classifier_check = _load_classifier(settings)
         self._folder = folder
+        self._ears: Ears | None = None
         self._source: AudioSource | None = None
         self._detector: Detector | None = None
         self._clips = ClipKeeper(settings.ears.kept_s)
         self._meter = _Meter()
+        self._gaps = _Gaps()
         self._fault: str | None = None
         self._fault_since_ns = utc_now_ns()
         self._heard_s = time.monotonic()
@@ -90,7 +111,8 @@ class Listener:
     def _step(self, stopped: threading.Event) -> None:
         try:
             if self._source is None:
-                self._source = make_source(self._settings, self._folder, self._utc_mapping)
+                self._ears = _choose(self._settings)
+                self._source = make_source(self._settings, self._folder, self._ears, self._utc_mapping)
                 self._detector = self._new_detector(self._source.geometry)
             block = self._source.read(READ_TIMEOUT_S)
             if block is not None:
@@ -101,13 +123,27 @@ class Listener:
                 self._set_fault(f"no sound for {SILENT_AFTER_S:g} s")
         except DeviceError as error:
             self._set_fault(str(error))
+            self._look_for_another_array()
             stopped.wait(RETRY_PAUSE_S)
         self._alive()
         self._answer_clip_requests(time.monotonic())
         self._tell_health(time.monotonic())
 
+    def _look_for_another_array(self) -> None:
+        """Let go of an array that is gone where another one is to be heard now, such as one just plugged in."""
+        if self._source is None:
+            return
+        try:
+            ears = _choose(self._settings)
+        except DeviceError:
+            return
+        if ears is not None and ears.is_found and ears != self._ears:
+            self._source.close()
+            self._source = None
+
     def _hear(self, block: AudioBlock) -> None:
         assert self._detector is not None  # noqa: S101 - it was made together with the source of the block
+        self._gaps.add(block, time.monotonic())
         output = self._detector.feed(block)
         self._hand_over(output)
         self._clips.hear(block, output.picks)
@@ -138,7 +174,9 @@ class Listener:
             geometry,
             heading_deg=place.heading_deg,
             heading_sigma_deg=place.heading_sigma_deg,
-            sensitivity_dbspl=self._settings.ears.sensitivity_dbspl,
+            sensitivity_dbspl=self._settings.ears.sensitivity_dbspl
+            if self._ears is None
+            else self._ears.sensitivity_dbspl,
             classifier=self._classifier,
         )
 
@@ -175,27 +213,36 @@ class Listener:
                 "microphones", HealthState.FAILED, self._fault or "not open yet", None, "", self._fault_since_ns,
                 "check that the array is plugged in and that its ALSA name is the one in earshot.toml",
             )  # fmt: skip
-        words = f"{source.geometry.n_channels} channels at {source.sample_rate_hz / 1_000:g} kHz"
+        name = self._settings.ears.source if self._ears is None else self._ears.name
+        words = f"{name}: {source.geometry.n_channels} microphones at {source.sample_rate_hz / 1_000:g} kHz"
+        if self._gaps.n:
+            words += f", samples lost {self._gaps.n} times since the start"
+        is_losing = time.monotonic() - self._gaps.last_s < GAP_SHOWN_S
         return HealthCheck(
             "microphones",
-            HealthState.OK,
+            HealthState.DEGRADED if is_losing else HealthState.OK,
             words,
-            float(source.geometry.n_channels),
-            "channels",
+            float(self._gaps.n),
+            "gaps",
             self._fault_since_ns,
-            "",
+            "check the array's cable and hub, and what else runs on the node" if is_losing else "",
         )
 
 
-def make_source(settings: Settings, folder: NodeFolder, utc_mapping: Callable[[], UtcMapping]) -> AudioSource:
-    """The source of sound that the settings name."""
-    ears = settings.ears
-    geometry = ArrayGeometry(ears.microphones_m)
-    if ears.source == "stream":
+def _choose(settings: Settings) -> Ears | None:
+    """The array to open, where sound comes from one. Raises DeviceError and InputError."""
+    return choose_ears(settings.ears) if settings.ears.source == "alsa" else None
+
+
+def make_source(
+    settings: Settings, folder: NodeFolder, ears: Ears | None, utc_mapping: Callable[[], UtcMapping]
+) -> AudioSource:
+    """The source of sound that the settings name; `ears` is the array where it is one."""
+    if settings.ears.source == "stream":
         return StreamSource(folder.ears_socket)
-    if ears.source == "disabled":
-        return DisabledMicrophones(geometry, float(ears.sample_rate_hz))
-    return AlsaMicrophones(ArraySettings(ears.device, geometry, ears.sample_rate_hz), utc_mapping)
+    if ears is None:
+        return DisabledMicrophones(ArrayGeometry(settings.ears.microphones_m), float(settings.ears.sample_rate_hz))
+    return AlsaMicrophones(ears.array, utc_mapping)
 
 
 def _load_classifier(settings: Settings) -> tuple[Classifier | None, HealthCheck]:

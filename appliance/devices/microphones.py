@@ -35,6 +35,7 @@ class ArraySettings:
     geometry:          microphones, in the order of a block's channels
     channels:          the device's channel of each microphone, counted from 0; empty: the first ones in order
     n_device_channels: how many channels the device gives; 0: as many as there are microphones
+    latency_ns:        how much later than the pressure at the microphone a sample is stamped
     """
 
     device: str
@@ -42,6 +43,7 @@ class ArraySettings:
     sample_rate_hz: int
     channels: tuple[int, ...] = ()
     n_device_channels: int = 0
+    latency_ns: int = 0
 
     def __post_init__(self) -> None:
         """Refuse channels that the device does not have."""
@@ -188,7 +190,7 @@ class AlsaMicrophones:
             samples=samples,
             first_sample=first_sample,
             sample_rate_hz=self._clock.rate_hz,
-            start_ns=mapping.to_utc(start.time_ns),
+            start_ns=mapping.to_utc(start.time_ns - self._settings.latency_ns),
             sigma_ns=round(math.hypot(start.sigma_ns, mapping.sigma_ns)),
         )
 
