@@ -1,0 +1,1 @@
+"""The image in an emulator: what it must show before anybody flashes it."""
