@@ -27,6 +27,12 @@ _ROUNDS_OF_WORK = 3
 """Association and solution settle within three alternations; more change nothing."""
 _NEAREST_M = 20.0
 """Nearer than this a blast overloads every microphone and gets no louder."""
+_HEADING_SIGMA_DEG = 2.0
+"""Part of a bearing's error that all rounds share where the pose says nothing of its heading."""
+_HEADING_FLOOR_DEG = 1.0
+"""No heading on a pole is known better than this."""
+_BEARING_FLOOR_DEG = 0.1
+"""And no single bearing, whatever its array says."""
 _LAG_CANDIDATES = 10
 """Path delays tried per node: those of its weightiest picks."""
 
@@ -310,8 +316,11 @@ def _bearings_rad(hearing: Hearing, member: NDArray[np.int64]) -> tuple[NDArray[
         if not given:
             continue
         angles = np.radians([b for b, _ in given])
-        weights = 1.0 / np.radians([s for _, s in given]) ** 2
+        sigmas = np.radians([s for _, s in given])
         pose = hearing.poses[hearing.node_of[int(member[member[:, column] >= 0, column][0])]]
+        shared = min(np.radians(pose.heading_sigma_deg or _HEADING_SIGMA_DEG), float(sigmas.min()))
+        # A bearing's sigma holds the heading's error, which every round repeats; only the rest averages out.
+        weights = 1.0 / np.maximum(sigmas**2 - shared**2, np.radians(_BEARING_FLOOR_DEG) ** 2)
         bearing[column] = np.arctan2(weights @ np.sin(angles), weights @ np.cos(angles))
-        sigma[column] = np.hypot(weights.sum() ** -0.5, np.radians(max(pose.heading_sigma_deg, 1.0)))
+        sigma[column] = np.hypot(weights.sum() ** -0.5, max(shared, np.radians(_HEADING_FLOOR_DEG)))
     return bearing, sigma

@@ -35,6 +35,8 @@ MAX_SCENE_BYTES = 8 * 2**20
 MEASURED_TEMPERATURE_SIGMA_C = 1.0
 MEASURED_WIND_SIGMA_MPS = 1.5
 """What a node's thermometer, or the next weather station, is worth over a neighbourhood."""
+STATED_HEADING_SIGMA_DEG = 2.5
+"""What a heading is worth whose error the format has no field for: a compass, or a sight line to a landmark."""
 
 _PLAIN_PATH = re.compile(r"[^/\\:\x00-\x1f\x7f]+(?:/[^/\\:\x00-\x1f\x7f]+)*\Z")
 
@@ -142,7 +144,8 @@ def _node(node: _NodeJson, source: str) -> SceneNode:
         thing = f"{source}, node {node.id}, audio"
         raise InputError(thing, f"is {shown(node.audio)}, which is no file of the scene's folder", FIELD_HELP["audio"])
     p = node.position
-    pose = NodePose(node.id, Geodetic(p.lat, p.lon, p.alt_m), p.sigma_m, node.heading_deg % 360.0)
+    place = Geodetic(p.lat, p.lon, p.alt_m)
+    pose = NodePose(node.id, place, p.sigma_m, node.heading_deg % 360.0, STATED_HEADING_SIGMA_DEG)
     return SceneNode(
         id=node.id,
         audio=node.audio,
