@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from appliance.locate.associate import Explanation
 from appliance.locate.echoes import log_density_at_peak, log_echo_ratio, scatter_s
 from appliance.locate.hearing import Hearing
+from appliance.locate.paths import path_log_density, path_sigmas_s
 from appliance.locate.settings import LocateSettings
-from appliance.locate.solve import path_log_density, path_sigmas_s
 
 _NEAR_S = 1.25
 """Within this of an arrival a sound at the same node could have been taken for it: net sizes over sound speed."""

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from appliance.locate.echoes import echo_ratio, log_density_at_peak, repeat_gain, scatter_s
 from appliance.locate.hearing import Hearing
+from appliance.locate.paths import path_log_density, path_sigmas_s
 from appliance.locate.rounds import discover_rounds
 from appliance.locate.settings import LocateSettings
-from appliance.locate.solve import Arrivals, Fix, path_log_density, path_sigmas_s, solve
+from appliance.locate.solve import Arrivals, Fix, solve
 from appliance.physics.propagation import travel_time_s
 
 _ROUNDS_OF_WORK = 3
@@ -108,7 +109,12 @@ def _conclude(
     """Solve once more from the final members and score what came out."""
     fix, time_s, lag_s = _settle(hearing, member, start_m, settings)
     travel_s = _travel_s(hearing, fix.place_m, fix.air_mps)
-    _, node_scores = _match(hearing, active, time_s, travel_s, _heard(hearing, fix.place_m, settings), settings)
+    matched, node_scores = _match(hearing, active, time_s, travel_s, _heard(hearing, fix.place_m, settings), settings)
+    if ((matched >= 0).sum(axis=1) >= min(settings.min_nodes, len(hearing.nodes))).all():
+        # What is scored is what is kept: members that the final place gains or loses.
+        member = matched
+        fix, time_s, lag_s = _settle(hearing, member, fix.place_m, settings)
+        travel_s = _travel_s(hearing, fix.place_m, fix.air_mps)
     area_m2 = 2.0 * np.pi * np.sqrt(max(float(np.linalg.det(fix.covariance[:2, :2])), 1e-6))
     place_prior = float(np.log(min(area_m2 / settings.search_area_m2, 1.0)))
     range_m = np.sqrt(np.sum((hearing.enu_m - fix.place_m) ** 2, axis=1))

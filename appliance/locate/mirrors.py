@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.locate.paths import path_log_density, path_sigmas_s
 from appliance.locate.settings import LocateSettings
-from appliance.locate.solve import Arrivals, path_log_density, path_sigmas_s
+from appliance.locate.solve import Arrivals
 from appliance.physics.propagation import travel_time_s
 
 _WORSE_BY = 10.0

@@ -17,6 +17,12 @@ class LocateSettings:
     """Late side: a path round a building is longer, never shorter."""
     path_tail_dof: float = 4.0
     """Degrees of freedom of the Student tails of a path's delay: one path in ten is off by three sigma."""
+    late_share: float = 0.0
+    """Share of arrivals round a building, as a kind of their own; live-fire streets' are in the tails above."""
+    late_scale_s: float = 0.020
+    """Mean of their delay, exponential: 7 m of detour."""
+    wrong_share: float = 0.0
+    """Share of arrivals with any delay at all, such as those of a bad clock; Student's tails bear them as well."""
     path_window_s: tuple[float, float] = (-0.040, 0.080)
     """An arrival outside this window around its prediction belongs to something else."""
     round_sigma_s: float = 0.0016

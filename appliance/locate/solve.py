@@ -1,22 +1,35 @@
 """Place and source time from arrival times and bearings: maximum likelihood, late paths, uncertain air and height."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv, dpotrf, dpotri
 
 from appliance.locate.ground import SOURCE_HEIGHT_SIGMA_M
+from appliance.locate.paths import is_mixed, path_information, path_pull, path_sigmas_s
 from appliance.locate.settings import LocateSettings
 from appliance.model.air import Air
 from appliance.physics.air import sound_speed_mps, sound_speed_sigma_mps
 from appliance.physics.propagation import travel_times
 
-_STEPS = 12
-"""Gauss-Newton steps at most; most solves end after five."""
-_DONE = 1e-4
-"""A step below 0.1 mm (and 0.1 mm/s of air) ends the iteration."""
+_STEPS = 16
+"""Newton steps at most; most solves end after five."""
+_DONE = 1e-3
+"""A step below 1 mm (and 1 mm/s of air) ends the iteration; it is taken, and the next would be far smaller."""
 _MAX_STEP_M = 40.0
 """A longer step has left the region where the travel times are nearly linear."""
+_NEAR_M = 2.0
+"""After a step shorter than this the density's own curvature is followed."""
+_ROUGH_S, _ROUGH_DOF = 0.010, 4.0
+"""Where kinds of arrivals are told apart afterwards, a first place comes from one wide kind with heavy tails."""
+_NEAR_NODES_M = 1_000.0
+"""1-sigma distance of a source from the middle of the nodes that heard it; as far as a shot is heard."""
+_UNKNOWN = 1e-10
+"""Precision of what no prior is held on: keeps the normal equations solvable and moves nothing."""
+_BEARING_DOF = 4.0
+"""Degrees of freedom of a bearing's Student tails: a reflection turns one in ten by three sigma."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,129 +73,133 @@ class Fix:
 def solve(arrivals: Arrivals, start_m: NDArray[np.float64], air: Air, settings: LocateSettings) -> Fix:
     """The likeliest place near `start_m` (east, north, up; its height is also the prior's).
 
-    Iteratively reweighted least squares on (east, north, up, speed, wind, time) with analytic Jacobian; priors on
-    height and air keep it solvable from a single arrival on.
+    With late or wrong arrivals as kinds of their own it is a first, rough one, for `lateness` to settle.
+
+    Newton's method on (east, north, up, speed, wind, time) with analytic Jacobian; priors on height and air keep it
+    solvable from a single arrival on.
     """
-    prior = np.array(
-        [0.0, 0.0, start_m[2], sound_speed_mps(air.temperature_c), air.wind_east_mps, air.wind_north_mps, 0.0]
-    )
-    precision = np.array(
-        [
-            1e-10,
-            1e-10,
-            SOURCE_HEIGHT_SIGMA_M**-2,
-            max(sound_speed_sigma_mps(air), 0.05) ** -2,
-            max(air.wind_sigma_mps, 0.05) ** -2,
-            max(air.wind_sigma_mps, 0.05) ** -2,
-            1e-10,
-        ]
-    )
+    held = prior_of(arrivals, float(start_m[2]), air)
+    prior, precision = held.mean, held.precision
+    scales_s = path_sigmas_s(arrivals.sigma_s, settings)
+    dof = settings.path_tail_dof
+    if is_mixed(settings):
+        scales_s = (np.hypot(scales_s[0], _ROUGH_S), np.hypot(scales_s[1], _ROUGH_S))
+        dof = _ROUGH_DOF
+    bearings = _given_bearings(arrivals)
     state = prior.copy()
     state[:3] = start_m
-    early_s, late_s = path_sigmas_s(arrivals.sigma_s, settings)
-    travel = travel_times(state[:3], arrivals.enu_m, state[3], (state[4], state[5]))
-    state[6] = np.median(arrivals.time_s - travel.time_s)
-    for _ in range(_STEPS):
+    jacobian = np.ones((7, len(arrivals.time_s)))
+    length_m = math.inf
+    for k in range(_STEPS):
         travel = travel_times(state[:3], arrivals.enu_m, state[3], (state[4], state[5]))
-        lag_s = arrivals.time_s - state[6] - travel.time_s
-        jacobian = np.column_stack([travel.by_source, travel.by_speed, travel.by_wind, np.ones(len(lag_s))])
-        weights = path_weight(lag_s, early_s, late_s, settings)
-        normal = _normal(jacobian, weights, precision)
-        right = jacobian.T @ (weights * lag_s) + precision * (prior - state)
-        _add_bearings(normal, right, arrivals, state, settings)
-        step = np.linalg.solve(normal, right)
-        length_m = float(np.hypot(step[0], step[1]))
+        lag_s = arrivals.time_s - travel.time_s
+        if k == 0:
+            state[6] = _middle(lag_s)
+        lag_s -= state[6]
+        jacobian[:6] = travel.slopes
+        pull, safe, own = path_pull(lag_s, scales_s, dof)
+        normal = (jacobian * (own if length_m < _NEAR_M else safe)) @ jacobian.T + np.diag(precision)
+        right = jacobian @ pull + precision * (prior - state)
+        if bearings is not None:
+            _add_bearings(normal, right, bearings, state)
+        step = _solved(normal, right)
+        length_m = math.hypot(step[0], step[1])
         if length_m > _MAX_STEP_M:
             step *= _MAX_STEP_M / length_m
         state += step
-        if np.max(np.abs(step[:6])) < _DONE:
+        if np.abs(step[:6]).max() < _DONE:
             break
-    travel = travel_times(state[:3], arrivals.enu_m, state[3], (state[4], state[5]))
-    lag_s = arrivals.time_s - state[6] - travel.time_s
+    # The last step was so short that its linear prediction is exact.
+    lag_s -= step @ jacobian
+    information = path_information(lag_s, scales_s, dof)
+    normal = (jacobian * information) @ jacobian.T + np.diag(precision)
+    if bearings is not None:
+        _add_bearings(normal, right, bearings, state)
     return Fix(
         place_m=state[:3].copy(),
         air_mps=state[3:6].copy(),
         time_s=float(state[6]),
-        covariance=_covariance(arrivals, state, precision, settings),
+        covariance=_inverse(normal),
         lag_s=lag_s,
-        travel_s=travel.time_s,
+        travel_s=arrivals.time_s - state[6] - lag_s,
     )
 
 
-def path_sigmas_s(
-    sigma_s: NDArray[np.float64], settings: LocateSettings
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scales of the early and the late side of a path's delay, with what else an arrival time is uncertain by."""
-    return np.hypot(sigma_s, settings.path_sigma_s), np.hypot(sigma_s, settings.path_late_sigma_s)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bearings:
+    """Those nodes that gave a bearing: positions, shape (2, m), bearings and sigmas, shape (m,)."""
+
+    place_m: NDArray[np.float64]
+    bearing_rad: NDArray[np.float64]
+    sigma_rad: NDArray[np.float64]
 
 
-def path_log_density(
-    lag_s: NDArray[np.float64], early_s: NDArray[np.float64], late_s: NDArray[np.float64], settings: LocateSettings
-) -> NDArray[np.float64]:
-    """Log density per second of a path's delay: Student tails, two scales joined at zero.
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """Mean and precision of (east, north, up, speed, wind east, wind north, time) before anything was heard."""
 
-    The constant is that of the Gaussian core; for 4 degrees of freedom Student's differs from it by 0.06.
-    """
-    z2 = (lag_s / np.where(lag_s > 0.0, late_s, early_s)) ** 2
-    dof = settings.path_tail_dof
-    density: NDArray[np.float64] = -0.5 * (dof + 1.0) * np.log1p(z2 / dof) - np.log(1.2533 * (early_s + late_s))
-    return density
+    mean: NDArray[np.float64]
+    precision: NDArray[np.float64]
 
 
-def path_weight(
-    lag_s: NDArray[np.float64], early_s: NDArray[np.float64], late_s: NDArray[np.float64], settings: LocateSettings
-) -> NDArray[np.float64]:
-    """Weight of a squared lag, 1/s²: minus the slope of `path_log_density` over the lag."""
-    scale = np.where(lag_s > 0.0, late_s, early_s)
-    dof = settings.path_tail_dof
-    weight: NDArray[np.float64] = (dof + 1.0) / (dof + (lag_s / scale) ** 2) / scale**2
-    return weight
+def prior_of(arrivals: Arrivals, height_m: float, air: Air) -> Prior:
+    """What is held of a source that these nodes heard, near the height that the ground suggests, in this air."""
+    speed_mps = sound_speed_mps(air.temperature_c)
+    east_m, north_m = arrivals.enu_m[:, :2].sum(axis=0) / len(arrivals.enu_m)
+    prior = np.array([east_m, north_m, height_m, speed_mps, air.wind_east_mps, air.wind_north_mps, 0.0])
+    speed = max(sound_speed_sigma_mps(air), 0.05) ** -2
+    wind = max(air.wind_sigma_mps, 0.05) ** -2
+    near = _NEAR_NODES_M**-2
+    return Prior(prior, np.array([near, near, SOURCE_HEIGHT_SIGMA_M**-2, speed, wind, wind, _UNKNOWN]))
 
 
-def _normal(
-    jacobian: NDArray[np.float64], weights: NDArray[np.float64], precision: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    information: NDArray[np.float64] = np.einsum("ni,n,nj->ij", jacobian, weights, jacobian)
-    information[np.diag_indices(len(precision))] += precision
-    return information
+def _middle(values: NDArray[np.float64]) -> float:
+    """Median; numpy's own takes longer than a Newton step on so few."""
+    ordered = np.sort(values)
+    n = len(ordered)
+    return float(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
+
+
+def _solved(normal: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The solution of positive definite normal equations, straight from LAPACK."""
+    step: NDArray[np.float64]
+    _, step, failed = dposv(normal, right)
+    return np.linalg.solve(normal, right) if failed else step
+
+
+def _inverse(normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    factor, failed = dpotrf(normal, lower=1)
+    inverse, also = dpotri(factor, lower=1) if not failed else (factor, failed)
+    whole: NDArray[np.float64] = np.linalg.inv(normal) if also else np.tril(inverse) + np.tril(inverse, -1).T
+    return whole
+
+
+def _given_bearings(arrivals: Arrivals) -> _Bearings | None:
+    has = np.isfinite(arrivals.bearing_rad)
+    if not has.any():
+        return None
+    return _Bearings(arrivals.enu_m[has, :2].T, arrivals.bearing_rad[has], arrivals.bearing_sigma_rad[has])
+
+
+def bearing_normal(arrivals: Arrivals, state: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the nodes' bearings add to the normal equations at `state`, shapes (7, 7) and (7,)."""
+    normal, right = np.zeros((7, 7)), np.zeros(7)
+    bearings = _given_bearings(arrivals)
+    if bearings is not None:
+        _add_bearings(normal, right, bearings, state)
+    return normal, right
 
 
 def _add_bearings(
-    normal: NDArray[np.float64],
-    right: NDArray[np.float64],
-    arrivals: Arrivals,
-    state: NDArray[np.float64],
-    settings: LocateSettings,
+    normal: NDArray[np.float64], right: NDArray[np.float64], bearings: _Bearings, state: NDArray[np.float64]
 ) -> None:
     """Add the nodes' bearings to the normal equations, in place; one that is many sigma off counts little."""
-    has = np.isfinite(arrivals.bearing_rad)
-    if not has.any():
-        return
-    offset_m = state[:2] - arrivals.enu_m[has, :2]
-    range2_m2 = np.maximum(np.sum(offset_m * offset_m, axis=1), 1.0)
-    wrong = arrivals.bearing_rad[has] - np.arctan2(offset_m[:, 0], offset_m[:, 1])
+    east_m, north_m = state[:2, None] - bearings.place_m
+    range2_m2 = np.maximum(east_m * east_m + north_m * north_m, 1.0)
+    wrong = bearings.bearing_rad - np.arctan2(east_m, north_m)
     wrong = (wrong + np.pi) % (2.0 * np.pi) - np.pi
-    slope = np.column_stack([offset_m[:, 1], -offset_m[:, 0]]) / range2_m2[:, None]
-    sigma = arrivals.bearing_sigma_rad[has]
-    dof = settings.path_tail_dof
-    weight = (dof + 1.0) / (dof + (wrong / sigma) ** 2) / sigma**2
-    normal[:2, :2] += slope.T @ (weight[:, None] * slope)
-    right[:2] += slope.T @ (weight * wrong)
-
-
-def _covariance(
-    arrivals: Arrivals, state: NDArray[np.float64], precision: NDArray[np.float64], settings: LocateSettings
-) -> NDArray[np.float64]:
-    """Inverse of the expected information at the solution; arrivals far in the tail inform as little as they weigh."""
-    travel = travel_times(state[:3], arrivals.enu_m, state[3], (state[4], state[5]))
-    lag_s = arrivals.time_s - state[6] - travel.time_s
-    early_s, late_s = path_sigmas_s(arrivals.sigma_s, settings)
-    # Late and early scale average; expected information of Student's t is (dof + 1) / (dof + 3) of the Gaussian's.
-    dof = settings.path_tail_dof
-    expected = (dof + 1.0) / (dof + 3.0) / (0.5 * (early_s + late_s)) ** 2
-    weights = np.minimum(expected, path_weight(lag_s, early_s, late_s, settings))
-    jacobian = np.column_stack([travel.by_source, travel.by_speed, travel.by_wind, np.ones(len(lag_s))])
-    normal = _normal(jacobian, weights, precision)
-    _add_bearings(normal, np.zeros(len(state)), arrivals, state, settings)
-    covariance: NDArray[np.float64] = np.linalg.inv(normal)
-    return covariance
+    slope = np.stack([north_m, -east_m]) / range2_m2
+    z2 = (wrong / bearings.sigma_rad) ** 2
+    weight = (_BEARING_DOF + 1.0) / (_BEARING_DOF + z2) / bearings.sigma_rad**2
+    normal[:2, :2] += (slope * weight) @ slope.T
+    right[:2] += slope @ (weight * wrong)

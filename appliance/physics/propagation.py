@@ -13,16 +13,12 @@ MIN_RANGE_M = 0.1
 class TravelTimes:
     """Travel times from one source to n nodes with their derivatives.
 
-    time_s:      shape (n,)
-    by_source:   d time / d source position, s/m, shape (n, 3)
-    by_speed:    d time / d sound speed, s per m/s, shape (n,)
-    by_wind:     d time / d wind (east, north), s per m/s, shape (n, 2)
+    time_s:    shape (n,)
+    slopes:    d time / d (source east, north, up; sound speed; wind east, north), s/m and s per m/s, shape (6, n)
     """
 
     time_s: NDArray[np.float64]
-    by_source: NDArray[np.float64]
-    by_speed: NDArray[np.float64]
-    by_wind: NDArray[np.float64]
+    slopes: NDArray[np.float64]
 
 
 def travel_time_s(
@@ -48,19 +44,24 @@ def travel_times(
     sound_speed_mps: float,
     wind_mps: tuple[float, float] = (0.0, 0.0),
 ) -> TravelTimes:
-    """Travel times from one source, shape (3,), to nodes, shape (n, 3), with analytic derivatives."""
-    path_m = nodes_enu_m - source_enu_m
-    range_m = np.maximum(np.sqrt(np.sum(path_m * path_m, axis=1)), MIN_RANGE_M)
-    unit = path_m / range_m[:, None]
-    wind = np.array([wind_mps[0], wind_mps[1], 0.0])
-    along_mps = unit @ wind
-    effective_mps = sound_speed_mps + along_mps
-    slowing = -range_m / effective_mps**2
+    """Travel times from one source, shape (3,), to nodes, shape (n, 3), with analytic derivatives.
+
+    Written for few nodes: by rows, and with as few array operations as it takes.
+    """
+    east_mps, north_mps = wind_mps
+    unit = nodes_enu_m.T - source_enu_m[:, None]
+    square_m2 = unit * unit
+    range_m = np.maximum(np.sqrt(square_m2[0] + square_m2[1] + square_m2[2]), MIN_RANGE_M)
+    unit /= range_m
+    along_mps = east_mps * unit[0] + north_mps * unit[1]
+    slowness = 1.0 / (sound_speed_mps + along_mps)
+    time_s = range_m * slowness
+    square = slowness * slowness
+    slopes = np.empty((6, len(time_s)))
     # The unit vector turns as the source moves: d(along)/d(source) = (along * unit - wind) / range.
-    by_source = -unit / effective_mps[:, None] + (slowing / range_m)[:, None] * (along_mps[:, None] * unit - wind)
-    return TravelTimes(
-        time_s=range_m / effective_mps,
-        by_source=by_source,
-        by_speed=slowing,
-        by_wind=slowing[:, None] * unit[:, :2],
-    )
+    np.multiply(unit, -(slowness + along_mps * square), out=slopes[:3])
+    slopes[0] += east_mps * square
+    slopes[1] += north_mps * square
+    slopes[3] = -time_s * slowness
+    np.multiply(unit[:2], slopes[3], out=slopes[4:])
+    return TravelTimes(time_s, slopes)

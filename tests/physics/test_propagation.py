@@ -29,18 +29,18 @@ def test_derivatives_agree_with_finite_differences():
         slope = (travel_time_s(SOURCE + d, NODES, 335.0, wind) - travel_time_s(SOURCE - d, NODES, 335.0, wind)) / (
             2 * step
         )
-        np.testing.assert_allclose(times.by_source[:, axis], slope, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(times.slopes[axis], slope, rtol=1e-5, atol=1e-9)
     slope = (travel_time_s(SOURCE, NODES, 335.0 + step, wind) - travel_time_s(SOURCE, NODES, 335.0 - step, wind)) / (
         2 * step
     )
-    np.testing.assert_allclose(times.by_speed, slope, rtol=1e-5)
+    np.testing.assert_allclose(times.slopes[3], slope, rtol=1e-5)
     for axis, d in enumerate([(step, 0.0), (0.0, step)]):
         ahead, behind = ((wind[0] + s * d[0], wind[1] + s * d[1]) for s in (1, -1))
         slope = (travel_time_s(SOURCE, NODES, 335.0, ahead) - travel_time_s(SOURCE, NODES, 335.0, behind)) / (2 * step)
-        np.testing.assert_allclose(times.by_wind[:, axis], slope, rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(times.slopes[4 + axis], slope, rtol=1e-4, atol=1e-9)
 
 
 def test_a_source_at_a_node_has_finite_times():
     times = travel_times(NODES[0], NODES, 340.0)
-    assert np.all(np.isfinite(times.by_source))
+    assert np.all(np.isfinite(times.slopes))
     assert times.time_s[0] < 1e-3
