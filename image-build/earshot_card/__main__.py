@@ -210,7 +210,7 @@ def _remount(places: Places, mode: str) -> None:
 def _show_on_screen(places: Places) -> None:
     """Name the node's page, and the code while there is no owner, on a screen where one hangs on the board."""
     name = places.root.joinpath("etc/hostname").read_text("ascii").strip()
-    lines = ["", "", f"Earshot: http://{name}.local"]
+    lines = ["", "", f"Earshot: https://{name}.local"]
     code = _read(places.setup_code)
     if code is not None:
         lines.append(f"Setup code: {code.decode('ascii').strip()}")

@@ -14,7 +14,7 @@ MAX_FILE_BYTES = 64 * 1024
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CODE = re.compile(r"[A-Za-z0-9-]{8,64}")
+_CODE = re.compile(r"[A-Za-z0-9-]{8,40}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _PASSWORD = re.compile(r"[ -~]{8,63}|[0-9A-Fa-f]{64}")
 _SECRETS = re.compile(
@@ -86,7 +86,7 @@ def read_card(data: bytes) -> Reading:
     site = take(
         "site", top.get("site", ""), _SITE.fullmatch, "use up to 64 letters, digits, hyphens, dots, underscores"
     )
-    code = take("setup_code", top.get("setup_code", ""), _CODE.fullmatch, "use 8 to 64 letters, digits and hyphens")
+    code = take("setup_code", top.get("setup_code", ""), _CODE.fullmatch, "use 8 to 40 letters, digits and hyphens")
     return Reading(Card(name, site, code, _wifi(network, take, problems)), tuple(problems))
 
 

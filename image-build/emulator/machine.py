@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 PAGE_PORT = 8080
-PLAIN_PORT = 80
+PLAIN_PORT = 443
 FIRMWARE_OFFSET = "4M"
 
 
