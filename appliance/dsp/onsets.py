@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from appliance.dsp.noise_floor import QUANTISATION_FLOOR
 
 PROMINENCE_QUANTILE = 0.95
+NOISE_QUANTILE_DB = 2.5
+"""That quantile of the energy of 2 ms of noise over its mean."""
+QUIET_DB = 2.0
+"""A tail this little above the median of the noise is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,9 @@ class OnsetRules:
     min_rise_db:       least rise over that
     min_prominence_db: least prominence where the history is whole
     short_history_db:  that much more at no history at all, in proportion between
-    blast:             cells of an earlier onset that are left out of the history, so that a burst does not hide its
-                       own later rounds ...
-    blast_age:         ... once it is that old ...
-    blast_margin_db:   ... and where the new one is no lower than this much below it, as an echo would be ...
-    min_blasts:        ... and where there are that many of them: a burst, not one blast and its echoes
+    tail:              cells before the onset that stand for the tail of an earlier blast, out of which it rises
+    min_tail_rise_db, min_tail_prominence_db: least rise, and least height over the mean of the tail, of an onset that
+                       is faint: to be taken further only if it repeats what was heard before
     """
 
     history: int
@@ -37,28 +39,31 @@ class OnsetRules:
     min_rise_db: float
     min_prominence_db: float
     short_history_db: float
-    blast: int
-    blast_age: int
-    blast_margin_db: float
-    min_blasts: int
+    tail: int
+    min_tail_rise_db: float
+    min_tail_prominence_db: float
 
 
 @dataclass(frozen=True, slots=True)
 class Onset:
     """A rise of energy at `cell`: by `rise_db` over the last milliseconds, `prominence_db` over the last 300 ms.
 
-    `refusal` says why it is not taken further; empty where it is.
+    refusal:  why it is not taken further; empty where it is
+    tail_db:  its height over the mean of the tail that it rises from
+    is_faint: whether it is to be taken further only as the repetition of an earlier onset
     """
 
     cell: int
     rise_db: float
     prominence_db: float
     refusal: str = ""
+    tail_db: float = 0.0
+    is_faint: bool = False
 
     @property
     def is_accepted(self) -> bool:
-        """Whether it is taken further."""
-        return not self.refusal
+        """Whether it is taken further whatever it is like."""
+        return not self.refusal and not self.is_faint
 
 
 def decibel(ratio: float) -> float:
@@ -66,47 +71,38 @@ def decibel(ratio: float) -> float:
     return 10.0 * math.log10(max(ratio, 1e-15))
 
 
-def onset_at(energies: NDArray[np.float64], cell: int, blasts: list[int], rules: OnsetRules) -> Onset | None:
+def onset_at(
+    energies: NDArray[np.float64], cell: int, rules: OnsetRules, *, floor: float = 0.0, in_burst: bool = False
+) -> Onset | None:
     """The onset at `cell` of two-cell energies, shape (n,), or None where nothing rises there.
 
-    `blasts` are the cells of earlier onsets, all counted as indices of `energies`. An onset that does not stand out is
-    returned with its refusal.
+    Where the noise, of median `floor`, is all there is in the milliseconds before, what came earlier does not count
+    against it: an earlier round is no tail. An onset that does not stand out is faint within a burst, where it rises
+    from the tail of what came before; else it is returned with its refusal.
     """
     end = cell - rules.guard
     if end < rules.min_history:
         return None
     rise_db = decibel(float(energies[cell] / max(float(energies[max(0, end - rules.before) : end].max()), 1e-18)))
-    if rise_db < rules.min_rise_db:
+    if rise_db < (rules.min_tail_rise_db if in_burst else rules.min_rise_db):
         return None
     peak = float(energies[cell : cell + rules.peak].max())
+    tail = max(float(energies[end - rules.tail : end].mean()), QUANTISATION_FLOOR)
+    tail_db = decibel(peak / tail)
     start = max(0, end - rules.history)
-    history = energies[start:end][_counted(energies, cell, peak, blasts, rules)[start:end]]
+    history = energies[start:end]
     rank = min(history.size - 1, int(PROMINENCE_QUANTILE * history.size))
     level = max(float(np.partition(history, rank)[rank]), QUANTISATION_FLOOR)
     prominence_db = decibel(peak / level)
+    if decibel(tail / max(floor, QUANTISATION_FLOOR)) <= QUIET_DB:
+        prominence_db = max(prominence_db, tail_db - NOISE_QUANTILE_DB)
     missing = 1.0 - history.size / rules.history if end < rules.history else 0.0
     refusal = ""
     if prominence_db < rules.min_prominence_db:
         refusal = f"prominence below {rules.min_prominence_db:g} dB"
     elif prominence_db < rules.min_prominence_db + rules.short_history_db * missing:
         refusal = "prominence below what so short a history asks for"
-    return Onset(cell, rise_db, prominence_db, refusal)
-
-
-def _counted(
-    energies: NDArray[np.float64], cell: int, peak: float, blasts: list[int], rules: OnsetRules
-) -> NDArray[np.bool_]:
-    """Which cells count as history of an onset: all but earlier blasts of about its size."""
-    counted = np.ones(energies.size, np.bool_)
-    highest = peak * 10.0 ** (rules.blast_margin_db / 10.0)
-    latest = cell - rules.blast_age
-    alike = [
-        blast
-        for blast in blasts
-        if max(0, cell - rules.history) <= blast <= latest and energies[blast : blast + rules.peak].max() <= highest
-    ]
-    if len(alike) < rules.min_blasts:
-        return counted
-    for blast in alike:
-        counted[blast : blast + rules.blast] = False
-    return counted
+    stands_out = not refusal and rise_db >= rules.min_rise_db
+    if in_burst and not stands_out and tail_db >= rules.min_tail_prominence_db:
+        return Onset(cell, rise_db, prominence_db, tail_db=tail_db, is_faint=True)
+    return Onset(cell, rise_db, prominence_db, refusal, tail_db) if rise_db >= rules.min_rise_db else None

@@ -35,7 +35,9 @@ class Pick:
     time_ns:            UTC of the first arrival at the node
     sigma_ns:           1-sigma of the reading alone; it says nothing of echoes, bent paths or the clock
     clock_sigma_ns:     1-sigma of the node's clock at that moment; above 5 ms the pick stays out of fixes
-    snr_db:             how far the onset rises over the 95 % quantile of the 300 ms before it; None: not known
+    snr_db:             how far the onset rises over the 95 % quantile of the 300 ms before it, or, where it repeats the
+                        waveform of an onset of the second before (a burst), over the mean of the 20 ms before it, if
+                        that is more; None: not known
     level_db_spl:       peak sound pressure level; None where the microphone's sensitivity is not known
     peak_dbfs:          peak relative to full scale
     clipped:            whether the converter was at its rail, so that levels are lower bounds

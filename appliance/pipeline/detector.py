@@ -2,7 +2,8 @@
 
 Two stages. The always-on part (`gate`) turns each millisecond into one energy in the band of a distant blast and
 compares it with a threshold above an order-statistic noise floor. Only where that trips does the second part look at
-the samples: first arrival, bearing, level, class.
+the samples: first arrival, bearing, level, class. An onset that hardly rises from the tail of the one before is taken
+further only where its waveform repeats an earlier one's: rounds of a burst do, echoes don't (`rounds`).
 """
 
 import math
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.dsp.bearing import Bearing, BearingScan, NoBearing
 from appliance.dsp.levels import ChannelLevels, channel_levels, dbfs, is_clipped, is_dropout
@@ -24,6 +26,7 @@ from appliance.model.instants import NS_PER_S, UtcNs
 from appliance.model.picks import Phase, Pick, Rejection, pick_id
 from appliance.pipeline.gate import Gate, GateSettings
 from appliance.pipeline.history import History
+from appliance.pipeline.rounds import Recognised, RoundMemory
 
 PIECE_S = 0.1
 """Blocks are worked off in pieces no longer than this, so that a long block needs no more memory than a short one."""
@@ -37,6 +40,8 @@ SURE = 0.99
 """A pick is called a shock wave or a blast from this probability on; a wrong name costs a place, none costs little."""
 RANK_S = 0.5
 """Half the second over which picks are counted, so also what a pick waits at least."""
+REPEAT_S = 0.05
+"""The sound that tells whether an onset repeats another, and the way there, is over after this time."""
 SPARE_S = 0.5
 """Sound kept beyond what is wanted, for blocks and frames that are on their way."""
 
@@ -82,6 +87,8 @@ class _Stream:
     first_sample: int
     gate: Gate
     history: History
+    memory: RoundMemory
+    onsets: deque[Onset] = field(default_factory=deque)
     candidates: deque[_Candidate] = field(default_factory=deque)
     judged: deque[_Candidate] = field(default_factory=deque)
     rejected_at: deque[float] = field(default_factory=deque)
@@ -127,7 +134,7 @@ class Detector:
         self._instruments: _Instruments | None = None
         self._counts: Counter[str] = Counter()
         self._before_s = max(BEFORE_S, classifier.window_before_s if classifier is not None else 0.0)
-        self._wait_s = max(RANK_S, classifier.window_after_s if classifier is not None else 0.0)
+        self._wait_s = max(RANK_S + REPEAT_S, classifier.window_after_s if classifier is not None else 0.0)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -150,8 +157,8 @@ class Detector:
         levels = channel_levels(block.samples)
         for piece in _pieces(self._clean(block, levels)):
             self._stream.history.append(piece)
-            for onset in self._stream.gate.feed(piece.samples):
-                self._onset(self._stream, onset, rejections)
+            self._stream.onsets.extend(self._stream.gate.feed(piece.samples))
+            self._measure_onsets(self._stream, rejections, at_end=False)
             self._bring_out(self._stream, picks, rejections, at_end=False)
         return DetectorOutput(tuple(picks), tuple(rejections), levels)
 
@@ -188,11 +195,12 @@ class Detector:
             first_sample=block.first_sample,
             gate=Gate(self._geometry.n_channels, rate_hz, self._settings.gate),
             history=History(self._geometry.n_channels, n_kept, block.first_sample),
+            memory=RoundMemory(rate_hz),
         )
 
     def _finish(self, stream: _Stream, picks: list[Pick], rejections: list[Rejection]) -> None:
-        for onset in stream.gate.finish():
-            self._onset(stream, onset, rejections)
+        stream.onsets.extend(stream.gate.finish())
+        self._measure_onsets(stream, rejections, at_end=True)
         self._bring_out(stream, picks, rejections, at_end=True)
 
     def _bring_out(self, stream: _Stream, picks: list[Pick], rejections: list[Rejection], *, at_end: bool) -> None:
@@ -207,12 +215,39 @@ class Detector:
             reason = f"more than {self._settings.max_picks_per_s} onsets within a second stand out further"
             self._reject(stream, candidate.sample, "rate", reason, rejections)
 
-    def _onset(self, stream: _Stream, onset: Onset, rejections: list[Rejection]) -> None:
-        """Measure an onset and let it wait, or say why not."""
-        trigger = stream.first_sample + onset.cell * stream.gate.grid.samples_per_cell
-        if not onset.is_accepted:
-            self._reject(stream, trigger, "onset", onset.refusal, rejections)
-            return
+    def _measure_onsets(self, stream: _Stream, rejections: list[Rejection], *, at_end: bool) -> None:
+        """Take up the onsets after which there is sound enough to recognise them by."""
+        heard_to = math.inf if at_end else stream.history.end_sample - stream.memory.samples_after
+        while stream.onsets:
+            onset = stream.onsets[0]
+            trigger = stream.first_sample + onset.cell * stream.gate.grid.samples_per_cell
+            if trigger > heard_to:
+                return
+            stream.onsets.popleft()
+            if onset.refusal:
+                self._reject(stream, trigger, "onset", onset.refusal, rejections)
+                continue
+            same = stream.memory.recognise(self._passage(stream, trigger), trigger)
+            if same is not None:
+                # The rounds before are no noise that this one must stand out from.
+                onset = replace(onset, prominence_db=max(onset.prominence_db, onset.tail_db))
+            if onset.is_accepted:
+                self._onset(stream, onset, trigger, None, rejections)
+            elif same is not None:
+                stream.gate.confirm(onset)
+                self._onset(stream, onset, same.trigger, same, rejections)
+            else:
+                self._reject(stream, trigger, "repeat", "in the tail of an earlier onset, and like none", rejections)
+
+    def _passage(self, stream: _Stream, trigger: int) -> NDArray[np.float32]:
+        """The sound of the first channel around a trigger, as far as `RoundMemory` wants it."""
+        memory = stream.memory
+        return stream.history.window(trigger - memory.samples_before, trigger + memory.samples_after)[0]
+
+    def _onset(
+        self, stream: _Stream, onset: Onset, trigger: int, same: Recognised | None, rejections: list[Rejection]
+    ) -> None:
+        """Measure an onset, `same` if it is a repetition, and let it wait, or say why not."""
         first = max(stream.history.first_sample, trigger - round(BEFORE_S * stream.rate_hz))
         window = stream.history.window(first, trigger + round(AFTER_S * stream.rate_hz)).astype(np.float64)
         if stream.gate.has_floor and is_dropout(window, stream.rate_hz, trigger - first):
@@ -223,12 +258,18 @@ class Detector:
         if isinstance(front.bearing, NoBearing) and self._geometry.n_channels > 1:
             self._counts[f"bearing/{front.bearing.reason}"] += 1
         probability = instruments.phase_test.shock_probability(window[front.channel], front.channel_sample)
-        candidate = _Candidate(onset, front, first + front.sample, _phase(probability))
+        sample, sigma_samples = first + front.sample, front.sigma_samples
+        if same is not None and abs(sample - same.front) > 3.0 * math.hypot(sigma_samples, same.sigma_samples):
+            sample, sigma_samples = same.front, same.sigma_samples
+            front = replace(front, sample=sample - first, sigma_samples=sigma_samples)
+        candidate = _Candidate(onset, front, sample, _phase(probability))
         previous = stream.candidates[-1].sample if stream.candidates else -math.inf
         if candidate.sample - previous < self._settings.gate.merge_s / 2 * stream.rate_hz:
             self._reject(stream, candidate.sample, "arrival", "the same front as the onset before", rejections)
             return
         stream.candidates.append(candidate)
+        if onset.prominence_db >= self._settings.gate.burst_prominence_db or same is not None:
+            stream.memory.remember(self._passage(stream, trigger), trigger, sample, sigma_samples)
 
     def _instruments_for(self, rate_hz: float) -> _Instruments:
         """The instruments for a sample rate, made when it is first met."""

@@ -1,6 +1,5 @@
 """The always-on part of hearing: samples in, onsets out, at a constant rate of false alarms."""
 
-from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,11 +35,11 @@ class GateSettings:
     min_history_s:      an onset earlier in the stream than this is not an onset
     min_prominence_db:  the least that a direct sound stood out by in the live-fire recordings is about 5 dB
     min_rise_db:        an onset rises within milliseconds; a voice or an engine does not
-    blast_s:            how long an earlier onset is left out of the history: the blast itself, not its echoes
-    blast_age_s:        once it is so old: rounds come 50 ms apart and more, strong echoes sooner
-    blast_margin_db:    and no more than this above the new one: rounds of one shooter differ by less, echoes by more
-    min_blasts:         fewer leave gaps enough, and may as well be one blast and its echoes
-    blast_rise_db:      an onset that did not stand out counts as an earlier blast when it rose by this much
+    burst_s:            for so long after a round, an onset that hardly rises from the tail may be the next one
+    burst_prominence_db: a burst begins with an onset that stands out by this much: engines and voices repeat, too
+    tail_s:             what such a faint onset is measured against: 20 ms hold the tail alone, rounds are further apart
+    min_tail_rise_db:   peaks of a tail may be as high as a faint round; its pattern decides, not its height
+    min_tail_prominence_db: but by so much even a faint round stands out from the mean of the tail
     merge_s:            rises closer than this are one front that is still growing
     """
 
@@ -52,11 +51,11 @@ class GateSettings:
     min_history_s: float = 0.04
     min_prominence_db: float = 4.0
     min_rise_db: float = 3.0
-    blast_s: float = 0.010
-    blast_age_s: float = 0.040
-    blast_margin_db: float = 6.0
-    min_blasts: int = 3
-    blast_rise_db: float = 6.0
+    burst_s: float = 1.0
+    burst_prominence_db: float = 10.0
+    tail_s: float = 0.020
+    min_tail_rise_db: float = -2.0
+    min_tail_prominence_db: float = 2.5
     merge_s: float = 0.006
 
 
@@ -79,10 +78,9 @@ class Gate:
             min_rise_db=settings.min_rise_db,
             min_prominence_db=settings.min_prominence_db,
             short_history_db=SHORT_HISTORY_DB,
-            blast=grid.cells(settings.blast_s),
-            blast_age=grid.cells(settings.blast_age_s),
-            blast_margin_db=settings.blast_margin_db,
-            min_blasts=settings.min_blasts,
+            tail=grid.cells(settings.tail_s),
+            min_tail_rise_db=settings.min_tail_rise_db,
+            min_tail_prominence_db=settings.min_tail_prominence_db,
         )
         self._freeze = grid.cells(settings.freeze_s)
         self._max_freeze = grid.cells(settings.max_freeze_s)
@@ -93,9 +91,9 @@ class Gate:
         self._kept = self._rules.history + self._rules.guard + 2 * FRAME_CELLS
         self._unlearnt = np.empty(0)
         self._n_frames = 0
-        self._blasts: deque[int] = deque(maxlen=64)
-        self._blast_rise_db = settings.blast_rise_db
-        self._last_accepted = self._last_refused = -self._freeze
+        self._burst = grid.cells(settings.burst_s)
+        self._burst_prominence_db = settings.burst_prominence_db
+        self._last_accepted = self._last_refused = self._last_faint = self._last_round = -self._freeze
         self._freeze_began: int | None = None
 
     @property
@@ -183,29 +181,39 @@ class Gate:
         energies = 0.5 * (self._cells[:-1] + self._cells[1:])
         base = self._n_frames * FRAME_CELLS - self._cells.size
         onsets: list[Onset] = []
+        floor = self._floor.median()
         for index in (np.flatnonzero(energies[first : first + FRAME_CELLS] > self._threshold) + first).tolist():
             cell = index + base
             if cell - self._last_accepted < self._merge:
                 continue
-            onset = onset_at(energies, index, [blast - base for blast in self._blasts], self._rules)
+            in_burst = cell - self._last_round <= self._burst
+            onset = onset_at(energies, index, self._rules, floor=floor, in_burst=in_burst)
             if onset is None:
                 continue
             onset = replace(onset, cell=cell)
-            if onset.is_accepted or cell - self._last_refused >= self._merge:
+            if onset.is_accepted or cell - max(self._last_refused, self._last_faint) >= self._merge:
                 onsets.append(onset)
                 self._remember(onset)
         return onsets
 
+    def confirm(self, onset: Onset) -> None:
+        """Learn that a faint onset was a round: the burst goes on."""
+        self._last_accepted = max(self._last_accepted, onset.cell)
+        self._last_round = max(self._last_round, onset.cell)
+
     def _remember(self, onset: Onset) -> None:
         """Note an onset for those that come after it, and freeze the floor."""
-        if onset.is_accepted or onset.rise_db >= self._blast_rise_db:
-            self._blasts.append(onset.cell)
+        if onset.is_faint:
+            self._last_faint = onset.cell
+            return
         if not onset.is_accepted:
             self._last_refused = onset.cell
             return
         if onset.cell - self._last_accepted > self._freeze:
             self._freeze_began = onset.cell
         self._last_accepted = onset.cell
+        if onset.prominence_db >= self._burst_prominence_db:
+            self._last_round = onset.cell
 
     def _is_frozen(self, ahead: int = 0) -> bool:
         """Whether an onset was heard lately, and the floor has not been frozen for too long, `ahead` cells from now."""
