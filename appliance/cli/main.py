@@ -34,6 +34,8 @@ COMMANDS: dict[str, str] = {
     "locate": "the localiser alone, from picks files",
     "classify": "what the detector and the classifier make of sound files",
     "simulate": "write a scene with its truth, from a seed",
+    "export": "a bundle of evidence of one incident",
+    "verify": "whether a log or a bundle of evidence is whole, and where it is not",
     "join": "ask to be let into a site by the code that another node shows",
     "check": "configuration, devices, clock, keys: what works, what doesn't, what to do",
 }

@@ -18,7 +18,7 @@ from appliance.ledger.limits import MAX_PUSHED_BURST, MAX_PUSHED_PER_S, TokenBuc
 from appliance.ledger.records import NO_RECORD, Range, Record, RecordWriter, StreamId, Tip, record_hash
 from appliance.ledger.replication import Replica
 from appliance.ledger.revocation import REVOCATION_KIND, Statement, kept_of, key_hash, read_statement
-from appliance.ledger.roster import Roster
+from appliance.ledger.roster import MAX_NODES, Roster
 from appliance.mesh.hub import PeerHub
 from appliance.mesh.trust import Credentials, Enrolled
 from appliance.model.instants import NS_PER_S
@@ -34,7 +34,16 @@ from appliance.wire.messages import (
     WantMessage,
     pack_records,
 )
-from appliance.wire.records import Body, EpochBody, RevocationBody, decode_body, encode_body, is_event
+from appliance.wire.records import (
+    WITNESS_HASH_BYTES,
+    Body,
+    EpochBody,
+    RevocationBody,
+    WitnessBody,
+    decode_body,
+    encode_body,
+    is_event,
+)
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +171,12 @@ class Exchange:
         self._obey([record])
         self._on_records([record])
         return Written(record, stored)
+
+    def witness(self) -> WitnessBody | None:
+        """What this node holds of the others now, to be signed; None: there are no others."""
+        tips = sorted(self._replica.newest_tips().items())[:MAX_NODES]
+        heads = tuple((node, epoch, tip.seq, tip.hash[:WITNESS_HASH_BYTES]) for (node, epoch), tip in tips)
+        return WitnessBody(heads) if heads else None
 
     def revocation_of(self, node: str, reason: str, now_ns: int) -> Statement:
         """What the site has to sign so that `node` is taken out of it with all that it says from now on.

@@ -117,14 +117,11 @@ class Locator:
     def _update(self, inputs: Sequence[Input]) -> "Found":
         before = {incident.id for incident in self._fusion.incidents()}
         for item in inputs:
-            if isinstance(item, Pick):
-                self._fusion.add_pick(item)
-            elif isinstance(item, NodePose):
+            take_in(self._fusion, item)
+            if isinstance(item, NodePose):
                 self._poses[item.node] = item
-                self._fusion.set_pose(item)
-            else:
+            elif isinstance(item, Air):
                 self._air = item
-                self._fusion.set_air(item)
         changed = self._fusion.update(self._utc_ns())
         after = self._fusion.incidents()
         oldest = min((incident.id for incident in after), default="")
@@ -142,6 +139,16 @@ class Locator:
             fusion.add_pick(pick)
         found = fusion.update(max((pick.time_ns for pick in window.picks), default=UtcNs(0)))
         return tuple(i for i in found if window.late & {i.id, *i.aliases}), ()
+
+
+def take_in(fusion: Fusion, item: Input) -> None:
+    """Give the localiser one input."""
+    if isinstance(item, Pick):
+        fusion.add_pick(item)
+    elif isinstance(item, NodePose):
+        fusion.set_pose(item)
+    else:
+        fusion.set_air(item)
 
 
 Found = tuple[tuple[Incident, ...], tuple[str, ...]]

@@ -65,6 +65,8 @@ RECALL_NS = 900 * NS_PER_S
 """Picks of the last quarter of an hour are located again after a start, so that a shot across it stays one incident."""
 MAX_RECALLED = 20_000
 RETENTION_EVERY_S = 3_600.0
+WITNESS_EVERY_S = 600.0
+"""A witness of 25 nodes takes 1.2 KB: 4 MB a day from all of them."""
 BODIES_KEPT_NS = 30 * 86_400 * NS_PER_S
 INCIDENTS_KEPT_NS = 90 * 86_400 * NS_PER_S
 EVENTS_KEPT_NS = 7 * 86_400 * NS_PER_S
@@ -222,6 +224,7 @@ class MeshProcess:
             self._look(),
             heal(self._intake.take_late, self._writer, self._locator.put_window),
             self._retain(),
+            self._witness(),
         )
 
     async def _close(self, tasks: Sequence["asyncio.Future[object]"]) -> None:
@@ -397,6 +400,14 @@ class MeshProcess:
             remedy = "install the same version on all nodes"
             checks.append(HealthCheck("records", HealthState.DEGRADED, words, n_unread, "records", since, remedy))
         return checks
+
+    async def _witness(self) -> None:
+        """Sign now and then what is held of the other nodes, so that nobody can cut off the end of their logs."""
+        while True:
+            await asyncio.sleep(WITNESS_EVERY_S)
+            body = self._exchange.witness()
+            if body is not None:
+                self._exchange.publish(body, _utc_ns())
 
     async def _retain(self) -> None:
         """Delete what is past its time, once an hour."""

@@ -71,6 +71,11 @@ class Replica:
         """Every stream as far as it is judged good, on disk or on its way there; sorted."""
         return tuple(Head(node, epoch, tip.seq) for (node, epoch), tip in sorted(self._tips.items()))
 
+    def newest_tips(self) -> dict[StreamId, Tip]:
+        """How far the newest epoch of each other node is judged good."""
+        newest = {node: epoch for node, epoch in sorted(self._tips) if node != self._own[0]}
+        return {stream: self._tips[stream] for stream in newest.items()}
+
     def tips_of(self, node: str) -> dict[StreamId, Tip]:
         """How far each stream of a node is judged good."""
         return {stream: tip for stream, tip in self._tips.items() if stream[0] == node}

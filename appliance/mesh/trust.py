@@ -161,6 +161,11 @@ def read_site(der: bytes) -> Site:
         raise PeerError("certificate", "is not that of a site", "join again with a fresh code") from error
 
 
+def load_site_certificate(path: Path) -> Site:
+    """The site whose certificate lies at `path`. Raises InputError."""
+    return _site(_load_certificate(path))
+
+
 def write_credentials(folder: Path, key: Ed25519PrivateKey, der: bytes, site: x509.Certificate) -> None:
     """Write a node's key, its certificate and that of its site into `folder`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

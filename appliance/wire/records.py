@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from appliance.ledger.records import EPOCH_KIND, Hash, Held, Record, SignatureBytes
+from appliance.ledger.records import EPOCH_KIND, Epoch, Hash, Held, NodeName, Record, Sequence, SignatureBytes
 from appliance.ledger.revocation import MAX_STATEMENT_BYTES, REVOCATION_KIND
 from appliance.model.air import Air
 from appliance.model.classes import CLASSES, ClassProbabilities
@@ -40,6 +40,9 @@ Decibels = Annotated[float, Meta(ge=-250.0, le=250.0)]
 Url = Annotated[str, Meta(max_length=200, pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?)?\Z")]
 """A page's address, or nothing. No query and no user: it becomes a link on other nodes' pages."""
 Words = Annotated[str, Meta(max_length=200)]
+WITNESS_HASH_BYTES = 16
+"""128 bits: nobody finds a second record with the same."""
+WitnessHash = Annotated[bytes, Meta(min_length=WITNESS_HASH_BYTES, max_length=WITNESS_HASH_BYTES)]
 MAX_CHECKS = 20
 """A node has about six health checks; the page shows them all."""
 PickName = Annotated[str, Meta(pattern=r"^\d{16}-[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")]
@@ -189,6 +192,16 @@ class ClipBody(msgspec.Struct, frozen=True, omit_defaults=True):
     v: Version = 1
 
 
+class WitnessBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far the record's node held the newest stream of each node: who cuts off an end can't cut off this as well.
+
+    heads: node, epoch, sequence number, and the first `WITNESS_HASH_BYTES` of that record's hash
+    """
+
+    heads: Annotated[tuple[tuple[NodeName, Epoch, Sequence, WitnessHash], ...], Meta(max_length=64)]
+    v: Version = 1
+
+
 class IssuedBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The record's node sent word of an incident, as of `revision`, beyond the mesh, to `sink`."""
 
@@ -215,6 +228,7 @@ Body = (
     | RevocationBody
     | ClipBody
     | IssuedBody
+    | WitnessBody
 )
 
 
@@ -243,6 +257,7 @@ KINDS: Final[Mapping[str, RecordKind]] = {
     "acknowledgement": RecordKind(AcknowledgementBody, 1, makes_incidents=False, is_event=True),
     "review": RecordKind(ReviewBody, 1, makes_incidents=False, is_event=True),
     "exercise": RecordKind(ExerciseBody, 1, makes_incidents=False, is_event=True),
+    "witness": RecordKind(WitnessBody, 1, makes_incidents=False),
     "clip": RecordKind(ClipBody, 1, makes_incidents=False, is_event=True),
     "issued": RecordKind(IssuedBody, 1, makes_incidents=False, is_event=True),
 }

@@ -24,6 +24,7 @@ from appliance.wire.records import (
     ReviewBody,
     RevocationBody,
     Unread,
+    WitnessBody,
     air_from_body,
     air_to_body,
     check_from_body,
@@ -54,6 +55,7 @@ BODIES = [
     RevocationBody(b"what the site says", bytes(64), "ana"),
     ClipBody(PICK.id, PICK.id, bytes(32), 99, PICK.time_ns, 1_000, 16_000.1, 4, 32_000, pose_to_body(POSE)),
     IssuedBody(PICK.id, "webhook", 3, PICK.time_ns),
+    WitnessBody((("n2", 5, 7, bytes(16)),)),
 ]
 
 
