@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
@@ -23,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from appliance.errors import InputError, PeerError
 from appliance.mesh.pages import Issuer, make_issuer
 from appliance.mesh.trust import (
+    BAD_CERTIFICATE,
     NODE_CERTIFICATE_FILE,
     NODE_KEY_FILE,
     Credentials,
@@ -220,7 +220,7 @@ def _request(node: str, key: Ed25519PrivateKey) -> bytes:
 
 def _key_of(message: JoinRequestMessage) -> Ed25519PublicKey | None:
     """The key in a request that proves itself; None: it doesn't."""
-    with contextlib.suppress(ValueError, TypeError, InvalidSignature):
+    with contextlib.suppress(*BAD_CERTIFICATE):
         request = x509.load_der_x509_csr(message.request)
         key = request.public_key()
         if request.is_signature_valid and isinstance(key, Ed25519PublicKey):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -26,6 +26,18 @@ SITE_KEY_FILE = "site.key"
 SITE_CERTIFICATE_FILE = "site.pem"
 NODE_KEY_FILE = "node.key"
 NODE_CERTIFICATE_FILE = "node.pem"
+
+BAD_CERTIFICATE = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading and checking a certificate raises that somebody made up."""
 
 _URN = "urn:earshot:node:"
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -63,7 +75,7 @@ class Site:
             certificate.verify_directly_issued_by(self.certificate)
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             key = certificate.public_key()
-        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
+        except BAD_CERTIFICATE as error:
             raise _not_of_site(self.name) from error
         urns = [name for name in names.get_values_for_type(x509.UniformResourceIdentifier) if name.startswith(_URN)]
         if not isinstance(key, Ed25519PublicKey) or len(urns) != 1 or not _NODE.fullmatch(urns[0][len(_URN) :]):
@@ -157,7 +169,7 @@ def read_site(der: bytes) -> Site:
         certificate = x509.load_der_x509_certificate(der)
         certificate.verify_directly_issued_by(certificate)
         return _site(certificate)
-    except (ValueError, TypeError, InvalidSignature, IndexError, InputError) as error:
+    except (*BAD_CERTIFICATE, IndexError, InputError) as error:
         raise PeerError("certificate", "is not that of a site", "join again with a fresh code") from error
 
 

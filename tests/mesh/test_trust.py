@@ -147,3 +147,12 @@ def test_certificates_that_the_site_did_not_make_for_one_node_are_refused(site, 
     for name, der in bad.items():
         with pytest.raises(PeerError, match="was not signed for a node by the site"):
             pytest.fail(f"{name}: taken for {site.site.check(der)}")
+
+
+def test_a_certificate_with_any_bit_changed_is_refused_and_never_crashes_a_node(site, keys):
+    der = load_credentials(keys).enrolled.der
+    for bit in range(0, 8 * len(der), 3):
+        changed = bytearray(der)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(PeerError, match="was not signed for a node"):
+            site.site.check(bytes(changed))
