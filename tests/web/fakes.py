@@ -1,12 +1,17 @@
 """A node's database in memory, and a small town around it: what the pages show while nothing else is there."""
 
 import math
+import socketserver
 import threading
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from appliance.errors import InputError
+from appliance.wire.framing import FrameDecoder, encode_frame
+from appliance.wire.messages import AnswerMessage, CommandMessage, local_decoder
+from appliance.wire.records import Unread, read_body
 
 START_NS = 1_783_134_720_000_000_000
 ORIGIN_LAT, ORIGIN_LON = 35.0844, -106.6504
@@ -278,3 +283,43 @@ def _buildings(quad, warp, rng, add):
             bottom = y0 + 14 if j == 0 else y1 - 14 - depth
             box = (left, bottom, left + width, bottom + depth)
             add("building", "Polygon", _inset(box, 0, warp))
+
+
+class ControlServer:
+    """Mesh's control socket in memory: checks what the pages send by the real messages, and makes events of it."""
+
+    def __init__(self, path, store):
+        self.path, self.store, self.commands = path, store, []
+        self.refusal = ""
+        self._server = socketserver.ThreadingUnixStreamServer(str(path), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handler(self):
+        answer = self._answer
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                decoder = FrameDecoder(local_decoder(), "control")
+                while data := self.request.recv(65_536):
+                    for message in decoder.feed(data):
+                        if isinstance(message, CommandMessage):
+                            self.request.sendall(encode_frame(answer(message)))
+
+        return Handler
+
+    def _answer(self, message):
+        body = read_body(message.kind, message.body)
+        assert not isinstance(body, Unread), body
+        self.commands.append((message.kind, body, message.by))
+        if self.refusal:
+            return AnswerMessage(message.request, ok=False, reason=self.refusal)
+        document = {**msgspec.to_builtins(body), "by": message.by, "time": "2026-07-04T03:12:00.000000Z"}
+        self.store.put_remark(message.kind, document)
+        return AnswerMessage(message.request, ok=True, record=f"n1:1:{len(self.store.events)}")

@@ -1,14 +1,19 @@
 // Reads the node's stream of events with fetch: unlike EventSource it shows heartbeats, statuses and Retry-After.
 
+import { ask, isElsewhere, learn, turn } from "./api.js";
 import { setNodeTime } from "./clock.js";
 
 const LOST_MS = 10_000; // two heartbeats missed: the strip must be there within 12 s
 const BROKEN_MS = 4_000; // a node that refuses the connection is known to be gone sooner
 const STALE_MS = 11_000; // a stream that says nothing for so long is opened anew
-const WAITS_MS = [500, 1_000, 2_000, 3_000];
+const ANSWER_MS = 4_000; // a node that is switched off answers nothing at all
+const SAID = new Set(["acknowledgement", "review", "exercise"]);
+const WAITS_MS = [300, 1_000, 2_000, 3_000];
 
-export function createFeed({ onIncidents, onNodes, onLink, onReady }) {
+// `since`: where the page read to when it was last open; what came after it is handed over as missed.
+export function createFeed({ onIncidents, onNodes, onSaid = () => {}, onLink, onReady, onCursor = () => {}, since = null }) {
   let cursor = null;
+  let begunWith = since;
   let heardMs = performance.now();
   let status = "connecting";
   let mesh = "unused";
@@ -25,8 +30,10 @@ export function createFeed({ onIncidents, onNodes, onLink, onReady }) {
       } catch {
         waitMs = WAITS_MS[Math.min(failures, WAITS_MS.length - 1)];
         failures += 1;
+        // Whose login ended here must log in again, and not slip in elsewhere.
+        if (status !== "stranger" || isElsewhere()) turn();
       }
-      if (status !== "full") setStatus("waiting");
+      if (status !== "full" && status !== "stranger") setStatus("waiting");
       await pause(waitMs);
     }
   }
@@ -35,36 +42,65 @@ export function createFeed({ onIncidents, onNodes, onLink, onReady }) {
   async function connect() {
     controller = new AbortController();
     const { signal } = controller;
-    if (cursor === null) await snapshot(signal);
-    else onNodes(await json("/api/nodes", signal), { whole: true });
-    const response = await fetch("/api/events", {
-      headers: { Accept: "text/event-stream", "Last-Event-ID": cursor },
-      cache: "no-store",
-      signal,
-    });
-    if (response.status === 503) {
-      setStatus("full");
-      return 1000 * Number(response.headers.get("Retry-After") ?? 5);
+    const late = setTimeout(() => controller.abort(), ANSWER_MS);
+    try {
+      if (cursor === null) await snapshot(signal);
+      else takeNodes(await json("/api/nodes", signal), { whole: true });
+      const response = await ask("/api/events", { headers: { Accept: "text/event-stream", "Last-Event-ID": cursor }, signal });
+      clearTimeout(late);
+      if (response.status === 503) return full(response);
+      if (response.status === 401 || response.status === 403) setStatus("stranger");
+      if (response.status === 400) cursor = null; // the node's database was replaced: begin anew
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      await read(response.body.getReader());
+    } finally {
+      clearTimeout(late);
     }
-    if (response.status === 400) cursor = null; // the node's database was replaced: begin anew
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    await read(response.body.getReader());
     return WAITS_MS[0];
+  }
+
+  // All places of this node are taken: another one may have some.
+  function full(response) {
+    setStatus("full");
+    turn();
+    failures += 1;
+    return failures < 3 ? WAITS_MS[0] : 1000 * Number(response.headers.get("Retry-After") ?? 5);
   }
 
   // The cursor is from before the list was read, so nothing falls between list and stream.
   async function snapshot(signal) {
-    const response = await fetch("/api/incidents", { cache: "no-store", signal });
+    const response = await ask("/api/incidents", { signal });
+    if (response.status === 401 || response.status === 403) setStatus("stranger");
     if (!response.ok) throw new Error(`status ${response.status}`);
     const incidents = await response.json();
-    onNodes(await json("/api/nodes", signal), { whole: true });
-    onIncidents(incidents, { live: false });
-    cursor = response.headers.get("Earshot-Cursor");
+    takeNodes(await json("/api/nodes", signal), { whole: true });
+    const missed = await changedSince(signal);
+    onIncidents(incidents.filter((one) => !missed.has(one.id)), { live: false });
+    onIncidents(incidents.filter((one) => missed.has(one.id)), { live: true });
+    setCursor(response.headers.get("Earshot-Cursor"));
     onReady();
   }
 
-  async function json(url, signal) {
-    const response = await fetch(url, { cache: "no-store", signal });
+  // Ids of what changed since the page was last open.
+  async function changedSince(signal) {
+    if (begunWith === null) return new Set();
+    const response = await ask(`/api/incidents?since=${encodeURIComponent(begunWith)}`, { signal });
+    begunWith = null;
+    return new Set(response.ok ? (await response.json()).map((one) => one.id) : []);
+  }
+
+  function takeNodes(nodes, options) {
+    learn(nodes.filter((node) => !node.removed));
+    onNodes(nodes, options);
+  }
+
+  function setCursor(next) {
+    cursor = next;
+    onCursor(next);
+  }
+
+  async function json(path, signal) {
+    const response = await ask(path, { signal });
     if (!response.ok) throw new Error(`status ${response.status}`);
     return response.json();
   }
@@ -82,9 +118,10 @@ export function createFeed({ onIncidents, onNodes, onLink, onReady }) {
   }
 
   function take(event) {
-    if (event.id !== null) cursor = event.id;
+    if (event.id !== null) setCursor(event.id);
     if (event.type === "incident") onIncidents([JSON.parse(event.data)], { live: true });
-    else if (event.type === "nodes") onNodes(JSON.parse(event.data));
+    else if (event.type === "nodes") takeNodes(JSON.parse(event.data));
+    else if (SAID.has(event.type)) onSaid(event.type, JSON.parse(event.data));
   }
 
   function beat(text) {

@@ -56,6 +56,7 @@ setUpThemes();
 createFeed({
   onIncidents: takeIncidents,
   onNodes: state.putNodes,
+  onSaid: state.putSaid,
   onLink: createLink(),
   onReady: begin,
 });

@@ -8,6 +8,7 @@ export function createState() {
   const fresh = new Set();
   const listeners = [];
   let selected = null;
+  let car = null;
   let follow = true;
   let filter = "all";
   let ready = false;
@@ -27,7 +28,12 @@ export function createState() {
   // Takes an incident in. Returns whether it is news, and what it was before, if it was known.
   function putIncident(incident) {
     const before = incidents.get(incident.id);
-    if (before && before.revision >= incident.revision) return { isNews: false, before };
+    if (before && before.revision >= incident.revision) {
+      // What people say changes without a revision, and may have been missed.
+      incidents.set(incident.id, { ...before, acknowledgements: incident.acknowledgements, reviews: incident.reviews });
+      changed();
+      return { isNews: false, before };
+    }
     const merged = (incident.aliases ?? []).filter((id) => id !== incident.id && incidents.has(id));
     if (merged.includes(selected)) selected = incident.id;
     const earlier = before ?? merged.map((id) => incidents.get(id))[0] ?? null;
@@ -38,6 +44,21 @@ export function createState() {
     changed();
     return { isNews: true, before: earlier };
   }
+
+  // Takes in what somebody said of an incident. Returns the incident, or null where it is not known here.
+  function putSaid(kind, said) {
+    const subjects = { acknowledgement: ["acknowledgements", "unit"], review: ["reviews", "by"] }[kind];
+    const incident = find(said.incident);
+    if (!subjects || !incident) return null;
+    const [list, subject] = subjects;
+    const others = (incident[list] ?? []).filter((one) => one[subject] !== said[subject]);
+    const now = { ...incident, [list]: [...others, said].sort((a, b) => a.time_ns - b.time_ns) };
+    incidents.set(incident.id, now);
+    changed();
+    return now;
+  }
+
+  const find = (id) => incidents.get(id) ?? [...incidents.values()].find((one) => one.aliases?.includes(id)) ?? null;
 
   function drop() {
     if (incidents.size <= MAX_INCIDENTS) return;
@@ -59,6 +80,13 @@ export function createState() {
   return {
     putIncident,
     putNodes,
+    putSaid,
+    find,
+    setCar(place) {
+      car = place;
+      changed();
+    },
+    get car() { return car; },
     onChange: (listener) => listeners.push(listener),
     setReady() {
       ready = true;

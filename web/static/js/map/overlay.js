@@ -3,7 +3,7 @@
 import { RECENT_MS, ageMs } from "../clock.js";
 import { put, s } from "../dom.js";
 import { isLoud } from "../state.js";
-import { count } from "../texts.js";
+import { count, t } from "../texts.js";
 import { along, ellipsePath, northReach, path, wedgePath } from "./geometry.js";
 
 const MAX_DRAWN = 60;
@@ -34,7 +34,8 @@ export function createOverlay(state, { shapes, marks }) {
     put(marks,
       others.map((one) => anchor(mark(one, isRinging(one.id)), plane(one.lat, one.lon))),
       state.nodes.filter(hasPlace).map((node) => anchor(nodeMark(node, selected), plane(node.lat, node.lon))),
-      selected && selectedMarks(selected, plane));
+      selected && selectedMarks(selected, plane),
+      state.car && anchor(carMark(state.car), plane(state.car.lat, state.car.lon)));
     marks.classList.toggle("has-selection", Boolean(selected));
     return true;
   }
@@ -116,6 +117,7 @@ function signature(state, incidents) {
     incidents.map((one) => [one.id, one.revision, ageMs(one.time_ns) > RECENT_MS]),
     state.nodes.map((node) => [node.id, node.state, node.lat, node.lon]),
     state.selected?.id,
+    state.car && [state.car.lat, state.car.lon, state.car.heading],
   ]);
 }
 
@@ -177,6 +179,14 @@ function nodeMark(node, selected) {
     s("circle", { class: "m-node-disc", r: 11 }),
     s("use", { href: `#s-${node.state}`, x: -8.5, y: -8.5, width: 17, height: 17 }),
     s("text", { class: "m-name", y: 26 }, `${node.id} `, s("tspan", { class: "m-word" }, node.words.state)));
+}
+
+function carMark({ heading }) {
+  const turn = Number.isFinite(heading) ? `rotate(${Math.round(heading)})` : null;
+  return s("g", { class: "m-car" },
+    s("title", {}, t("patrol.car")),
+    s("circle", { class: "m-back", r: 15 }),
+    turn ? s("path", { d: "M0-11 8 9 0 5-8 9z", transform: turn }) : s("circle", { r: 8 }));
 }
 
 function alternativeMark(alternative) {
