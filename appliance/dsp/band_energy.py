@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
+from scipy.fft import irfft, next_fast_len, rfft
 
 from appliance.dsp.filters import high_pass_response, low_pass_response
 
@@ -21,7 +21,7 @@ LOW_PASS_FROM_HZ = 10_000.0
 """Where neighbours are averaged down to less than this, the average is itself the low-pass, 2 to 4 dB down at 3 kHz."""
 RESPONSE_S = 0.03
 """Length of the filter's impulse response; what is cut off lies 90 dB and more below the rest."""
-SEGMENT_CELLS = 24
+SEGMENT_CELLS = 48
 """Sound is filtered in segments of so many cells, counted from the start of the stream."""
 CELL_S = 0.001
 """Nominal length of a cell; the true one is a whole number of decimated samples."""
@@ -70,9 +70,9 @@ class BandEnergyMeter:
         self._n_before = taps.size - 1
         self._segment = SEGMENT_CELLS * self.grid.cell_samples
         self._n_fft: int = next_fast_len(self._n_before + self._segment, real=True)
-        self._response = np.fft.rfft(taps, self._n_fft)
+        self._response = np.fft.rfft(taps, self._n_fft).astype(np.complex64)
         self._samples = np.empty((n_channels, 0), np.float32)
-        self._decimated = np.zeros((n_channels, self._n_before))
+        self._decimated = np.zeros((n_channels, self._n_before), np.float32)
         self._is_new = np.ones(n_channels, np.bool_)
 
     def forget(self, channel: int) -> None:
@@ -103,17 +103,17 @@ class BandEnergyMeter:
         energies[:, n_heard // self.grid.cell_samples :] = 0.0
         return energies
 
-    def _energies(self, decimated: NDArray[np.float64], n_segments: int) -> NDArray[np.float64]:
+    def _energies(self, decimated: NDArray[np.float32], n_segments: int) -> NDArray[np.float64]:
         """Energies of whole segments, (channels, cells), from their samples and those before them."""
         if n_segments == 0:
             return np.empty((decimated.shape[0], 0))
         length = self._n_before + self._segment
-        starts = np.arange(n_segments)[:, np.newaxis] * self._segment
-        windows = decimated[:, starts + np.arange(length)]
-        filtered = np.fft.irfft(np.fft.rfft(windows, self._n_fft) * self._response, self._n_fft)
+        windows = np.lib.stride_tricks.sliding_window_view(decimated, length, axis=1)[:, :: self._segment]
+        # In single precision: rounding lies 140 dB below the loudest sound of the window, hum and wind included.
+        filtered = irfft(rfft(windows, self._n_fft) * self._response, self._n_fft, overwrite_x=True)
         cells = filtered[:, :, self._n_before : length].reshape(-1, self.grid.cell_samples)
         energies = np.einsum("ns,ns->n", cells, cells) / self.grid.cell_samples
-        rows: NDArray[np.float64] = energies.reshape(decimated.shape[0], -1)
+        rows: NDArray[np.float64] = energies.reshape(decimated.shape[0], -1).astype(np.float64)
         return rows
 
     def _impulse_response(self, rate_hz: float) -> NDArray[np.float64]:

@@ -191,6 +191,8 @@ class _Wavefield:
     omega:      angular frequency of each bin, rad/s
     noise_share: of the window (see there)
     positions:  (channels, dims), centred
+    products:   (dims * dims, channels), of the positions with each other
+    weights:    of each bin's beam power in the likelihood of a Gaussian signal in Gaussian noise, (bins,)
     """
 
     spectra: NDArray[np.complex128]
@@ -201,6 +203,8 @@ class _Wavefield:
     omega: NDArray[np.float64]
     noise_share: float
     positions: NDArray[np.float64]
+    products: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -217,13 +221,22 @@ class _Wavefield:
         smooth = np.convolve(raw, np.full(SMOOTHED_BINS, 1.0 / SMOOTHED_BINS), "same")
         spread = math.sqrt(spectra.shape[0] / SMOOTHED_BINS) / precision
         signal = np.where(smooth > SIGNAL_SIGMAS * spread, smooth, 0.0)
-        inertia = np.einsum("mk,ml,mf->fkl", positions, positions, 1.0 / noise)
-        return cls(spectra / noise, signal, precision, power, inertia, window.omega, window.noise_share, positions)
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """Weight of each bin's beam power in the likelihood of a Gaussian signal in Gaussian noise."""
-        return self.signal / (1.0 + self.signal * self.precision)
+        n_channels, n_dims = positions.shape
+        products = (positions[:, :, np.newaxis] * positions[:, np.newaxis]).reshape(n_channels, -1).T
+        inertia = (products @ (1.0 / noise)).T.reshape(-1, n_dims, n_dims)
+        weights = signal / (1.0 + signal * precision)
+        return cls(
+            spectra / noise,
+            signal,
+            precision,
+            power,
+            inertia,
+            window.omega,
+            window.noise_share,
+            positions,
+            products,
+            weights,
+        )
 
     def scan(self, steering: NDArray[np.complex64]) -> NDArray[np.float64]:
         """Log-likelihood of each direction of a steering table (directions, channels, bins)."""
@@ -237,13 +250,14 @@ class _Wavefield:
         """Log-likelihood at a slowness with gradient (dims,) and Hessian (dims, dims), and the beam (bins,)."""
         steered = self.spectra * np.exp(1j * np.outer(self.positions @ slowness, self.omega))
         beam = steered.sum(axis=0)
-        first = 1j * self.omega * (self.positions.T @ steered)
-        products = np.einsum("mk,ml->klm", self.positions, self.positions)
-        second = -(self.omega**2) * (products @ steered)
         weighted = self.weights * beam.conj()
-        likelihood = float(np.sum(self.weights * np.abs(beam) ** 2))
-        gradient = 2.0 * np.real(first @ weighted)
-        hessian = 2.0 * np.real((first * self.weights) @ first.conj().T + second @ weighted)
+        turning = self.omega * weighted
+        moments = self.positions.T @ steered
+        gradient = -2.0 * (moments @ turning).imag
+        likelihood = float((weighted @ beam).real)
+        squares = (self.omega**2 * self.weights * moments) @ moments.conj().T
+        bend = (self.products @ (steered @ (self.omega * turning))).reshape(squares.shape)
+        hessian = 2.0 * (squares - bend).real
         return likelihood, gradient, hessian, beam
 
     def information(self, beam: NDArray[np.complex128]) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 from appliance.model.audio import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
@@ -61,8 +60,6 @@ def log_mel_patch(samples: NDArray[np.float32], sample_rate_hz: float, onset_sam
     if not MIN_SAMPLE_RATE_HZ * 0.99 <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ * 1.01:
         raise ValueError(f"sample rate {sample_rate_hz} Hz is outside {MIN_SAMPLE_RATE_HZ}..{MAX_SAMPLE_RATE_HZ} Hz")
     window = _window_at_common_rate(samples, sample_rate_hz, onset_sample)
-    if not np.isfinite(window).all():
-        raise ValueError("the sound holds samples that are not finite numbers")
     emphasised = window[1:] - _PRE_EMPHASIS * window[:-1]
     frames = np.lib.stride_tricks.sliding_window_view(emphasised, FRAME_SAMPLES)[::HOP_SAMPLES]
     spectra = scipy.fft.rfft(frames * _frame_window(), n=_FFT_SAMPLES, axis=1)
@@ -93,13 +90,48 @@ def _window_at_common_rate(
     periods_before = math.ceil((n_before * down / up + margin) / down)
     start = onset_sample - periods_before * down
     stop = onset_sample + math.ceil((n_window - n_before) * down / up) + margin
-    resampled = scipy.signal.upfirdn(taps, _slice_with_silence(samples, start, stop), up, down)
     first = delay + periods_before * up - n_before
-    return np.asarray(resampled[first : first + n_window], dtype=np.float64)
+    return _resample(_slice_with_silence(samples, start, stop), _resampling_phases(up, down), first, n_window)
+
+
+def _resample(samples: NDArray[np.float64], phases: NDArray[np.float64], first: int, n: int) -> NDArray[np.float64]:
+    """Outputs first..first+n-1 of `samples` with zeros between, filtered and decimated (see `_resampling_phases`).
+
+    Outputs that share a phase of the filter lie `down` samples apart: a product of matrices does each phase.
+    """
+    up, n_blocks, down = phases.shape
+    n_rows = -(-n // up)
+    padded = np.pad(samples, (n_blocks * down, down * (n_rows + 1)))
+    n_read = (n_rows + n_blocks - 1) * down
+    outputs = np.empty((up, n_rows))
+    for k in range(up):
+        newest, phase = divmod((first + k) * down, up)
+        # In `padded`, the oldest sample of the first output is the one after the newest in `samples`.
+        rows = padded[newest + 1 : newest + 1 + n_read].reshape(-1, down)
+        products = phases[phase] @ rows.T
+        outputs[k] = products[0, :n_rows]
+        for block in range(1, n_blocks):
+            outputs[k] += products[block, block : block + n_rows]
+    return outputs.T.reshape(-1)[:n]
+
+
+@functools.lru_cache(maxsize=8)
+def _resampling_phases(up: int, down: int) -> NDArray[np.float64]:
+    """The low-pass as `_resample` wants it: the taps that each phase applies, oldest sample first, in blocks of `down`.
+
+    Shape (up, blocks, down).
+    """
+    taps, _ = _resampling_taps(up, down)
+    n_blocks = -(-taps.size // (up * down))
+    whole = np.pad(taps, (0, up * n_blocks * down - taps.size))
+    phases: NDArray[np.float64] = np.ascontiguousarray(whole.reshape(-1, up).T[:, ::-1]).reshape(up, n_blocks, down)
+    return phases
 
 
 def _slice_with_silence(samples: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float64]:
     inside = samples[max(start, 0) : max(stop, 0)].astype(np.float64)
+    if not np.isfinite(inside).all():
+        raise ValueError("the sound holds samples that are not finite numbers")
     n_missing_before = min(max(-start, 0), stop - start)
     n_missing_after = stop - start - n_missing_before - len(inside)
     return np.pad(inside, (n_missing_before, n_missing_after))
@@ -107,7 +139,7 @@ def _slice_with_silence(samples: NDArray[np.float32], start: int, stop: int) -> 
 
 @functools.lru_cache(maxsize=8)
 def _resampling_taps(up: int, down: int) -> tuple[NDArray[np.float64], int]:
-    """Low-pass for `upfirdn`, flat to `HIGHEST_HZ` and stopped from where aliases would fall below it; its delay.
+    """Low-pass for `_resample`, flat to `HIGHEST_HZ` and stopped from where aliases would fall below it; its delay.
 
     The delay is a whole number of samples of the common rate.
     """
@@ -115,9 +147,11 @@ def _resampling_taps(up: int, down: int) -> tuple[NDArray[np.float64], int]:
         return np.ones(1), 0
     raised_rate_hz = float(COMMON_RATE_HZ * down)
     width_hz = COMMON_RATE_HZ - 2.0 * HIGHEST_HZ
-    n_taps, beta = scipy.signal.kaiserord(_STOP_DB, 2.0 * width_hz / raised_rate_hz)
-    n_half = n_taps // 2
-    low_pass = scipy.signal.firwin(2 * n_half + 1, COMMON_RATE_HZ / 2.0, window=("kaiser", beta), fs=raised_rate_hz)
+    # Length and shape of the Kaiser window: Oppenheim and Schafer, Discrete-Time Signal Processing, 7.5.3.
+    n_half = math.ceil((_STOP_DB - 7.95) / (2.285 * 2.0 * math.pi * width_hz / raised_rate_hz) + 1.0) // 2
+    window = np.kaiser(2 * n_half + 1, 0.1102 * (_STOP_DB - 8.7))
+    low_pass = np.sinc(np.arange(-n_half, n_half + 1) * (COMMON_RATE_HZ / raised_rate_hz)) * window
+    low_pass /= low_pass.sum()
     n_ahead = -n_half % down
     return np.pad(up * low_pass, (n_ahead, 0)), (n_half + n_ahead) // down
 

@@ -85,8 +85,9 @@ def _together(
 
 def _working(samples: NDArray[np.float64], end: int) -> NDArray[np.intp]:
     """The channels that carry sound and no more noise before `end` than the others do; all, where none is left."""
-    noise = np.std(samples[:, : max(end, 2)], axis=1)
-    carries = np.ptp(samples, axis=1) > 0.0
+    before = samples[:, : max(end, 2)] - samples[:, : max(end, 2)].mean(axis=1, keepdims=True)
+    noise = np.sqrt(np.einsum("cn,cn->c", before, before) / before.shape[1])
+    carries = np.any(samples != samples[:, :1], axis=1)
     if not carries.any():
         return np.arange(samples.shape[0])
     return np.flatnonzero(carries & (noise <= NOISY * np.median(noise[carries])))

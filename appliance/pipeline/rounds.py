@@ -67,10 +67,10 @@ class RoundMemory:
         old, young = trigger - MAX_AGE_S * self._rate_hz, trigger - MIN_AGE_S * self._rate_hz
         earlier = [heard for heard in self._heard if old <= heard.trigger <= young]
         passage = self._test.passage(samples) if earlier else None
-        if passage is None or self._test.self_likeness(passage) > MAX_SELF_LIKENESS:
+        if passage is None:
             return None
         found = self._test.compare(passage, [heard.passage for heard in earlier])
-        if found.likeness < MIN_LIKENESS:
+        if found.likeness < MIN_LIKENESS or self._test.self_likeness(passage) > MAX_SELF_LIKENESS:
             return None
         like = earlier[found.which]
         front = trigger + found.late_samples + like.front_after
