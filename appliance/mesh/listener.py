@@ -84,7 +84,7 @@ class ListenClient:
 
     @property
     def n_dropped(self) -> int:
-        """Picks given up because mesh was away for too long."""
+        """Picks given up because mesh was away for too long, or no message could carry them."""
         return self._n_dropped
 
     @property
@@ -98,12 +98,17 @@ class ListenClient:
         return self._connected.wait(timeout_s)
 
     def send_pick(self, pick: Pick) -> None:
-        """Hand a pick over; kept until mesh has it on disk."""
+        """Hand a pick over; kept until mesh has it on disk. One that no message can carry is dropped and counted."""
+        frame = encode_frame(pick_message(pick))
+        if not _is_readable(frame):
+            with self._lock:
+                self._n_dropped += 1
+            return
         with self._lock:
             if len(self._picks) >= MAX_UNACKNOWLEDGED:
                 self._picks.popitem(last=False)
                 self._n_dropped += 1
-            self._picks[pick.id] = encode_frame(pick_message(pick))
+            self._picks[pick.id] = frame
             self._unsent.append(pick.id)
         self._wake()
 
@@ -218,3 +223,11 @@ class ListenClient:
         elif isinstance(message, ClipRequestMessage):
             with self._lock:
                 self._requests.append(message)
+
+
+def _is_readable(frame: bytes) -> bool:
+    """Whether mesh would take a frame: one that it refuses would be sent again for ever, and hold up all others."""
+    try:
+        return len(FrameDecoder(local_decoder(), "own").feed(frame)) == 1
+    except PeerError:
+        return False

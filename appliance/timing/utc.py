@@ -8,8 +8,8 @@ from appliance.model.instants import NS_PER_S, UtcNs
 HOLDOVER_PPM: Final = 5.0
 """By how much a clock that nobody corrects any more may run off: a Raspberry Pi's crystal moves by some tenths of a ppm
 per degree, and an enclosure in the sun by ten degrees and more an hour."""
-UNKNOWN_SIGMA_NS: Final = 3_600 * NS_PER_S
-"""Stands for "time not known" where a number is needed."""
+UNKNOWN_SIGMA_NS: Final = 1_000 * NS_PER_S
+"""Stands for "time not known" where a number is needed; with other errors added it still fits a message's hour."""
 
 
 @dataclass(frozen=True, slots=True)

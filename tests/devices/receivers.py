@@ -19,12 +19,12 @@ class Receiver:
 
     EVERY_S = 0.2
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.has_fix = True
         self.is_silent = False
         self.lat_deg, self.lon_deg, self.alt_m = 35.0844, -106.6504, 1510.0
         self._closed = threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
         self._server.settimeout(0.1)
         self._thread = threading.Thread(target=self._serve, name="receiver")
         self._thread.start()
@@ -59,7 +59,9 @@ class Receiver:
     def _sentences(self) -> str:
         now = datetime.now(UTC)
         clock, date = now.strftime("%H%M%S.%f")[:9], now.strftime("%d%m%y")
-        place = f"{degrees_minutes(self.lat_deg, 2)},N,{degrees_minutes(-self.lon_deg, 3)},W"
+        north_south, east_west = "NS"[self.lat_deg < 0.0], "EW"[self.lon_deg < 0.0]
+        lat, lon = degrees_minutes(abs(self.lat_deg), 2), degrees_minutes(abs(self.lon_deg), 3)
+        place = f"{lat},{north_south},{lon},{east_west}"
         if self.has_fix:
             bodies = (
                 f"GPRMC,{clock},A,{place},0.0,0.0,{date},,,A",

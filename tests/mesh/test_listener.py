@@ -1,6 +1,7 @@
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,14 @@ def test_while_mesh_is_away_memory_stays_bounded_and_losses_are_counted(client, 
     assert pick_of(mesh.next(PickMessage)) == pick(10), "the oldest went first"
     assert mesh.next(LevelsMessage).time_ns == 59, "only the newest levels count"
     mesh.die()
+
+
+def test_a_pick_that_no_message_can_carry_does_not_hold_up_the_others(client, mesh):
+    broken = replace(pick(1), clock_sigma_ns=10**15)
+    client.send_pick(broken)
+    client.send_pick(pick(2))
+    assert pick_of(mesh.next(PickMessage)) == pick(2)
+    assert (client.n_dropped, client.n_unacknowledged) == (1, 1)
 
 
 def test_picks_from_many_threads_all_arrive(client, mesh):
