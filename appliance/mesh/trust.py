@@ -39,6 +39,8 @@ BAD_CERTIFICATE = (
 )
 """What reading and checking a certificate raises that somebody made up."""
 
+_SIGNATURE_HEAD = bytes.fromhex("300506032b6570034100")
+"""Before an Ed25519 signature in DER: the algorithm, and a bit string of 64 bytes with no unused bits (X.690 8.6)."""
 _URN = "urn:earshot:node:"
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _NOT_BEFORE = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -75,6 +77,8 @@ class Site:
             certificate.verify_directly_issued_by(self.certificate)
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             key = certificate.public_key()
+            if not der.endswith(_SIGNATURE_HEAD + certificate.signature):
+                raise ValueError("one certificate has one encoding, or its fingerprint would be no name for it")
         except BAD_CERTIFICATE as error:
             raise _not_of_site(self.name) from error
         urns = [name for name in names.get_values_for_type(x509.UniformResourceIdentifier) if name.startswith(_URN)]

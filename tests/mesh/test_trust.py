@@ -1,4 +1,5 @@
 import datetime
+import warnings
 
 import pytest
 from cryptography import x509
@@ -149,10 +150,13 @@ def test_certificates_that_the_site_did_not_make_for_one_node_are_refused(site, 
             pytest.fail(f"{name}: taken for {site.site.check(der)}")
 
 
-def test_a_certificate_with_any_bit_changed_is_refused_and_never_crashes_a_node(site, keys):
-    der = load_credentials(keys).enrolled.der
-    for bit in range(0, 8 * len(der), 3):
-        changed = bytearray(der)
-        changed[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(PeerError, match="was not signed for a node"):
-            site.site.check(bytes(changed))
+def test_a_certificate_with_any_bit_changed_is_refused_and_never_crashes_a_node(site):
+    for n in range(4):  # a signature that ends in zeros has more than one encoding that a reader may take
+        key = Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32).public_key()
+        der = site.certify("n1", key)
+        for bit in range(n, 8 * len(der), 4 if n else 1):
+            changed = bytearray(der)
+            changed[bit // 8] ^= 1 << bit % 8
+            with warnings.catch_warnings(), pytest.raises(PeerError, match="was not signed for a node"):
+                warnings.simplefilter("ignore")  # of a serial number that is negative
+                site.site.check(bytes(changed))
