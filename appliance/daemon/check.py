@@ -1,6 +1,5 @@
 """Tries every part of a node once, without running it: what `earshot check` says."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,23 +21,21 @@ HEAR_S = 3.0
 """A sound card gives its first block within this, or not at all."""
 FIX_S = 5.0
 """gpsd answers once a second."""
-MIN_FREE_BYTES = 500_000_000
-"""Below this a node soon can't keep its log."""
 PULSE_S = 4.0
 """Two pulses tell that pulses come."""
 
 
 def check_node(settings: Settings, folder: NodeFolder) -> Iterator[HealthCheck]:
-    """Checks of settings, keys, classifier, microphones, place, clock, database and disk, as each is done."""
+    """Checks of settings, keys, classifier, microphones, place, clock, database and board, as each is done."""
     yield _ok("settings", f"{folder.settings_file}" if folder.settings_file.exists() else "defaults: no file")
     yield _tried("keys", lambda: _keys(settings, folder))
     yield _tried("classifier", lambda: _classifier(settings))
-    witnesses = open_witnesses(settings)
+    witnesses = open_witnesses(settings, folder)
     yield _tried("microphones", lambda: _microphones(settings, folder, witnesses))
     yield _place(settings, witnesses)
     yield _clock(witnesses)
     yield _tried("database", lambda: _database(folder))
-    yield _disk(folder)
+    yield from witnesses.board.checks(utc_now_ns(), time.monotonic_ns())
 
 
 def _ok(name: str, words: str) -> HealthCheck:
@@ -113,12 +110,3 @@ def _database(folder: NodeFolder) -> str:
         return f"{len(reader.incidents(limit=1_000))} newest incidents readable"
     finally:
         reader.close()
-
-
-def _disk(folder: NodeFolder) -> HealthCheck:
-    free_bytes = shutil.disk_usage(folder.root).free
-    words = f"{free_bytes / 1e9:.1f} GB free at {folder.root}"
-    enough = free_bytes >= MIN_FREE_BYTES
-    state = HealthState.OK if enough else HealthState.DEGRADED
-    remedy = "" if enough else "delete files or use a larger card"
-    return HealthCheck("disk", state, words, free_bytes / 1e9, "GB", utc_now_ns(), remedy)

@@ -48,7 +48,7 @@ def _move_into_site(folder: NodeFolder) -> None:
 
 def mesh_setup(settings: Settings, folder: NodeFolder, alive: Callable[[], None]) -> MeshSetup:
     """What the mesh process needs, from the node's settings; `alive` is called once a second while it runs."""
-    witnesses = open_witnesses(settings)
+    witnesses = open_witnesses(settings, folder)
     return MeshSetup(
         folder=folder,
         place=witnesses.place,

@@ -26,6 +26,8 @@ from appliance.wire.records import CheckBody, HealthBody, NodeBody, check_from_b
 
 MAX_REJECTIONS = 200
 """The technician's list; a noisy street makes a few a second."""
+CLIP_MEMORY = 50
+"""Ten seconds of levels: a blast is over after some of them, and its echoes too."""
 GRACE_S = 10.0
 """After its start a node gives its peers so long before it calls them silent."""
 
@@ -50,6 +52,14 @@ class _Ears:
     heard_s: float | None = None
     levels: LevelsMessage | None = None
     checks: dict[str, HealthCheck] = field(default_factory=dict)
+    clipped: collections.deque[frozenset[int]] = field(default_factory=lambda: collections.deque(maxlen=CLIP_MEMORY))
+
+    def stuck(self) -> list[int]:
+        """Channels, from 0, that were at the rail in most of the last levels."""
+        if len(self.clipped) < CLIP_MEMORY:
+            return []
+        counts = collections.Counter(channel for channels in self.clipped for channel in channels)
+        return sorted(channel for channel, n in counts.items() if n > CLIP_MEMORY / 2)
 
 
 class NodesBoard:
@@ -72,6 +82,7 @@ class NodesBoard:
         """Take in what the ears heard."""
         self._ears.heard_s = now_s
         self._ears.levels = levels
+        self._ears.clipped.append(frozenset(i for i, c in enumerate(levels.channels) if c.n_clipped_samples > 0))
 
     def ears_said(self, checks: Sequence[CheckBody]) -> None:
         """Take in what the listening process finds out about itself."""
@@ -135,7 +146,9 @@ class NodesBoard:
         silent = [n for n, p in self._peers.items() if not p.alive] if view.now_s - self._start_s > GRACE_S else []
         n_alive = sum(peer.alive for peer in self._peers.values())
         checks = {
-            "ears": ears_check(age_s, [c.rms_dbfs for c in levels.channels] if levels else [], since),
+            "ears": ears_check(
+                age_s, [c.rms_dbfs for c in levels.channels] if levels else [], since, self._ears.stuck()
+            ),
             "clock": clock_check(levels.clock_sigma_ns if levels else None, since),
             "place": place_check(self._pose.sigma_m if self._pose else None, since),
             "peers": peers_check(n_alive, silent, view.refused, since),

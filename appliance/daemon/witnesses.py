@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from appliance.config import Settings
+from appliance.config.folder import NodeFolder
+from appliance.daemon.board_keeper import BoardKeeper
 from appliance.daemon.clock_keeper import ClockKeeper, ClockWitnesses
-from appliance.devices.clock import read_utc_mapping
+from appliance.devices.clock import monotonic_now_ns, read_utc_mapping
 from appliance.devices.disabled import DisabledPlace, FixedPlace
 from appliance.devices.gps import GpsdPlace, GpsdSettings
 from appliance.devices.gps_time import GpsdTiming
@@ -22,10 +24,12 @@ class Witnesses:
 
     place:  where the node is
     keeper: judges the clock; None where its error was entered by hand
+    board:  power, temperature and disk
     """
 
     place: PlaceSource
     keeper: ClockKeeper | None
+    board: BoardKeeper
     entered_sigma_ns: int = 0
 
     def mapping(self) -> UtcMapping:
@@ -34,21 +38,23 @@ class Witnesses:
 
     def checks(self, now_ns: int) -> list[HealthCheck]:
         """What is known of the devices, without waiting."""
-        return [] if self.keeper is None else [self.keeper.check(now_ns)]
+        clock = [] if self.keeper is None else [self.keeper.check(now_ns)]
+        return [*clock, *self.board.checks(now_ns, monotonic_now_ns())]
 
 
-def open_witnesses(settings: Settings) -> Witnesses:
+def open_witnesses(settings: Settings, folder: NodeFolder) -> Witnesses:
     """The devices that the settings name; their threads end with the process."""
+    board = BoardKeeper(folder.root)
     receiver = _receiver(settings) if _needs_receiver(settings) else None
     place = make_place(settings, receiver)
     sigma_us = settings.clock.sigma_us
     if sigma_us is not None:
-        return Witnesses(place, None, round(sigma_us * NS_PER_US))
+        return Witnesses(place, None, board, round(sigma_us * NS_PER_US))
     if receiver is None or not settings.clock.receiver:
-        return Witnesses(place, ClockKeeper(ClockWitnesses()))
+        return Witnesses(place, ClockKeeper(ClockWitnesses()), board)
     timing = GpsdTiming(settings.place.gpsd_port)
     witnesses = ClockWitnesses(pulse=PulseReader().read, fix=receiver.fix, sentence=timing.read)
-    return Witnesses(place, ClockKeeper(witnesses))
+    return Witnesses(place, ClockKeeper(witnesses), board)
 
 
 def _needs_receiver(settings: Settings) -> bool:

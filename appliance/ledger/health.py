@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from appliance.model.health import HealthCheck, HealthState
 from appliance.model.instants import NS_PER_MS, UtcNs
-from appliance.timing.discipline import ClockVerdict
+from appliance.timing.discipline import ClockVerdict, Unknown
 
 HEARTBEAT_S = 1.0
 PEER_DEAD_AFTER_S = 4.0
@@ -17,6 +17,18 @@ DEAF_DBFS = -110.0
 MAX_CLOCK_SIGMA_NS = 5 * NS_PER_MS
 """Beyond it a node's picks stay out of fixes: 5 ms are 1.7 m of sound path, as much as the street's scatter."""
 GOOD_CLOCK_SIGMA_NS = NS_PER_MS
+LITTLE_SPACE_BYTES = 500_000_000
+"""A busy week's log; below this a node soon can't keep it."""
+NO_SPACE_BYTES = 50_000_000
+WORN_CARD = 0.8
+WORN_OUT_CARD = 1.0
+"""Shares of the rated life, as the card tells them in steps of a tenth."""
+HOT_C = 75.0
+TOO_HOT_C = 82.0
+"""A Raspberry Pi begins to throttle at 80 °C (4) or 85 °C (5)."""
+FULL_SPEED = 0.99
+RECENT_LOW_H = 24.0
+"""A supply that dipped within the last day will again."""
 
 
 def is_alive(last_heard_s: float | None, now_s: float) -> bool:
@@ -24,8 +36,13 @@ def is_alive(last_heard_s: float | None, now_s: float) -> bool:
     return last_heard_s is not None and now_s - last_heard_s < PEER_DEAD_AFTER_S
 
 
-def ears_check(last_block_age_s: float | None, rms_dbfs: Sequence[float], since_ns: UtcNs) -> HealthCheck:
-    """Whether sound arrives, from the age of the newest block (None: none yet) and the level of each channel."""
+def ears_check(
+    last_block_age_s: float | None, rms_dbfs: Sequence[float], since_ns: UtcNs, clipped: Sequence[int] = ()
+) -> HealthCheck:
+    """Whether sound arrives, from the age of the newest block (None: none yet) and the level of each channel.
+
+    `clipped` are the channels, from 0, that have been at the rail most of the time for a while.
+    """
     if last_block_age_s is None:
         remedy = "wait a moment; if it stays, start earshot listen and look at its messages"
         return HealthCheck("ears", HealthState.UNKNOWN, "no sound yet", None, "s", since_ns, remedy)
@@ -38,6 +55,11 @@ def ears_check(last_block_age_s: float | None, rms_dbfs: Sequence[float], since_
         return HealthCheck(
             "ears", HealthState.DEGRADED, words, len(deaf), "channels", since_ns, "check the array's cable"
         )
+    if clipped:
+        names = ", ".join(str(i + 1) for i in clipped)
+        words = f"{'channel' if len(clipped) == 1 else 'channels'} {names} at the rail all the time"
+        remedy = "lower the array's gain, or replace it: a microphone may be broken"
+        return HealthCheck("ears", HealthState.DEGRADED, words, len(clipped), "channels", since_ns, remedy)
     return HealthCheck("ears", HealthState.OK, "hearing", max(rms_dbfs, default=None), "dBFS", since_ns, "")
 
 
@@ -98,6 +120,56 @@ def storage_check(problem: str | None, remedy: str, since_ns: UtcNs) -> HealthCh
     if problem is None:
         return HealthCheck("storage", HealthState.OK, "records are on disk", None, "", since_ns, "")
     return HealthCheck("storage", HealthState.FAILED, problem, None, "", since_ns, remedy)
+
+
+def disk_check(free_bytes: int, total_bytes: int, card_used: float | Unknown, since_ns: UtcNs) -> HealthCheck:
+    """Whether the disk has room, and whether its card wears out."""
+    share = free_bytes / max(1, total_bytes)
+    words = f"{free_bytes / 1e9:.1f} GB free ({share:.0%})"
+    remedy, state = "", HealthState.OK
+    if not isinstance(card_used, Unknown):
+        words += f", {card_used:.0%} of the card's life used"
+        if card_used >= WORN_CARD:
+            remedy = "replace the card: export the records first"
+            state = HealthState.FAILED if card_used > WORN_OUT_CARD else HealthState.DEGRADED
+    if free_bytes < LITTLE_SPACE_BYTES:
+        remedy = "delete files that are not Earshot's, or use a larger card"
+        state = HealthState.FAILED if free_bytes < NO_SPACE_BYTES else max(state, HealthState.DEGRADED, key=_severity)
+    return HealthCheck("disk", state, words, free_bytes / 1e9, "GB", since_ns, remedy)
+
+
+def power_check(hours_since_low: float | Unknown | None, since_ns: UtcNs) -> HealthCheck:
+    """Whether the supply holds: hours since it was too low, 0 while it is, None where it never was since the start."""
+    remedy = "use a supply of 5.1 V and 3 A (5 A for a Pi 5) with a short thick cable, and fewer USB devices"
+    if isinstance(hours_since_low, Unknown):
+        return HealthCheck("power", HealthState.UNKNOWN, hours_since_low.reason, None, "h", since_ns, "")
+    if hours_since_low is None or hours_since_low >= RECENT_LOW_H:
+        return HealthCheck("power", HealthState.OK, "the supply holds", hours_since_low, "h", since_ns, "")
+    if hours_since_low == 0.0:
+        return HealthCheck("power", HealthState.FAILED, "the supply is too low", 0.0, "h", since_ns, remedy)
+    words = f"the supply was too low {hours_since_low:.1f} h ago"
+    return HealthCheck("power", HealthState.DEGRADED, words, hours_since_low, "h", since_ns, remedy)
+
+
+def temperature_check(temperature_c: float | Unknown, throttled_to: float | Unknown, since_ns: UtcNs) -> HealthCheck:
+    """Whether the processor is cool enough to run at full speed."""
+    remedy = "shade the enclosure, clear its vents, add a heat sink"
+    if isinstance(temperature_c, Unknown):
+        return HealthCheck("temperature", HealthState.UNKNOWN, temperature_c.reason, None, "°C", since_ns, "")
+    words = f"{temperature_c:.0f} °C"
+    state = HealthState.DEGRADED if temperature_c >= HOT_C else HealthState.OK
+    if temperature_c >= TOO_HOT_C:
+        state = HealthState.FAILED
+    if not isinstance(throttled_to, Unknown) and throttled_to < FULL_SPEED:
+        words += f", held to {throttled_to:.0%} of its speed"
+        state = max(state, HealthState.DEGRADED, key=_severity)
+    return HealthCheck(
+        "temperature", state, words, temperature_c, "°C", since_ns, "" if state is HealthState.OK else remedy
+    )
+
+
+def _severity(state: HealthState) -> int:
+    return (HealthState.OK, HealthState.UNKNOWN, HealthState.DEGRADED, HealthState.FAILED).index(state)
 
 
 class HealthBoard:

@@ -54,6 +54,19 @@ def test_ears_that_fall_silent_are_failed_within_seconds_and_say_since_when(boar
     assert own(board)["ears"]["since_ns"] == NOW_NS + 8_000_000_000
 
 
+def test_a_channel_at_the_rail_for_ten_seconds_is_named_and_a_blast_is_not(board):
+    loud, quiet = ChannelLevel(-3.0, 0.0, 900), ChannelLevel(-60.0, -50.0, 0)
+    for n in range(60):
+        board.heard(LevelsMessage(NOW_NS, 1_000, (quiet, loud if n % 20 < 8 else quiet)), 5.0)
+    board.update(view(5.1))
+    assert own(board)["ears"]["state"] == "ok"
+    for _ in range(50):
+        board.heard(LevelsMessage(NOW_NS, 1_000, (quiet, loud)), 6.0)
+    board.update(view(6.1))
+    assert own(board)["ears"]["words"] == "channel 2 at the rail all the time"
+    assert own(board)["ears"]["state"] == "degraded"
+
+
 def test_what_the_ears_say_of_themselves_counts_where_it_is_worse(board):
     board.heard(LevelsMessage(NOW_NS, 1_000, (ChannelLevel(-60.0, -50.0, 0),)), 5.0)
     board.ears_said([check_to_body(HealthCheck("ears", HealthState.DEGRADED, "overruns", 3.0, "", 1, "x"))])

@@ -3,13 +3,17 @@ import pytest
 from appliance.ledger.health import (
     HealthBoard,
     clock_check,
+    disk_check,
     ears_check,
     is_alive,
     peers_check,
     place_check,
+    power_check,
     storage_check,
+    temperature_check,
 )
 from appliance.model.health import HealthState
+from appliance.timing.discipline import Unknown
 
 
 def test_a_peer_is_dead_after_four_seconds_of_silence_and_unknown_ones_are_not_alive():
@@ -37,12 +41,33 @@ def test_a_peer_is_dead_after_four_seconds_of_silence_and_unknown_ones_are_not_a
         (peers_check(0, ["n5"], {}, 1), HealthState.FAILED),
         (storage_check(None, "", 1), HealthState.OK),
         (storage_check("disk full", "make room", 1), HealthState.FAILED),
+        (ears_check(0.1, [-60.0, -3.0], 1, [1]), HealthState.DEGRADED),
+        (disk_check(9e9, 32e9, Unknown("not told"), 1), HealthState.OK),
+        (disk_check(400e6, 32e9, 0.3, 1), HealthState.DEGRADED),
+        (disk_check(40e6, 32e9, 0.3, 1), HealthState.FAILED),
+        (disk_check(9e9, 32e9, 0.9, 1), HealthState.DEGRADED),
+        (disk_check(400e6, 32e9, 1.1, 1), HealthState.FAILED),
+        (power_check(None, 1), HealthState.OK),
+        (power_check(0.0, 1), HealthState.FAILED),
+        (power_check(3.0, 1), HealthState.DEGRADED),
+        (power_check(30.0, 1), HealthState.OK),
+        (temperature_check(55.0, 1.0, 1), HealthState.OK),
+        (temperature_check(76.0, 1.0, 1), HealthState.DEGRADED),
+        (temperature_check(60.0, 0.6, 1), HealthState.DEGRADED),
+        (temperature_check(85.0, 0.6, 1), HealthState.FAILED),
     ],
 )
 def test_each_rule_gives_its_state_and_a_remedy_unless_all_is_well(check, state):
     assert check.state is state
     assert check.words
     assert (check.remedy == "") == (state is HealthState.OK)
+
+
+def test_what_a_board_does_not_tell_is_unknown_and_never_ok():
+    unknown = Unknown("this board has no thermometer")
+    assert power_check(unknown, 1).state is HealthState.UNKNOWN
+    assert temperature_check(unknown, unknown, 1).state is HealthState.UNKNOWN
+    assert temperature_check(unknown, unknown, 1).words == "this board has no thermometer"
 
 
 def test_silent_channels_and_nodes_are_named():
