@@ -81,6 +81,7 @@ def _web_settings(arguments: argparse.Namespace, folder: NodeFolder, settings: S
             map_file=folder.map_file,
             control_socket=folder.control_socket,
             page_keys=folder.page_keys,
+            clips=folder.clips,
             open_loopback=settings.web.open_loopback,
             open_metrics=settings.web.open_metrics,
         )

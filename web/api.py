@@ -100,9 +100,10 @@ def readyz() -> Response:
     own = own_node(site.reader.nodes())
     checks = own["health"] if own and own["alive"] else []
     failing = [check["name"] for check in checks if check["state"] in NOT_READY]
-    is_ready = bool(checks) and not failing and site.watch.mesh is not MeshLink.AWAY
-    response = json_response({"ready": is_ready, "failing": failing if checks else ["mesh"]})
-    response.status_code = 200 if is_ready else 503
+    if not checks or site.watch.mesh is MeshLink.AWAY:
+        failing.append("mesh")
+    response = json_response({"ready": not failing, "failing": failing})
+    response.status_code = 503 if failing else 200
     return response
 
 

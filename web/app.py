@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from web import access, api, live, login, pages, present, problems, remarks, trust
+from web import access, api, clips, live, login, pages, present, problems, remarks, trust
 from web.hub import Hub
 from web.mapfile import MapFile
 from web.mesh import Mesh
@@ -42,6 +42,6 @@ def create_app(settings: WebSettings, reader: Reader, people: People | None = No
     )
     access.install(app)
     problems.install(app, texts)
-    for part in (pages, api, live, login, remarks, trust):
+    for part in (pages, api, clips, live, login, remarks, trust):
         app.register_blueprint(part.blueprint)
     return app

@@ -44,6 +44,9 @@ class Reader(Protocol):
     def reviews(self, incident_ids: Sequence[str]) -> Mapping[str, Sequence[Body]]:
         """What each person makes of each of the incidents now, the newest last."""
 
+    def clips(self, incident_ids: Sequence[str]) -> Mapping[str, Sequence[Body]]:
+        """The sound that nodes kept of each of the incidents."""
+
     def remarks(self, kind: str, incident_id: str) -> Sequence[Body]:
         """All that was ever said of an incident in remarks of a kind, oldest first."""
 

@@ -39,6 +39,8 @@ ROUTES: Mapping[tuple[str, str], frozenset[Role] | None] = MappingProxyType(
         ("api.rejections", "GET"): REVIEWING,
         ("api.metrics", "GET"): EVERYBODY,
         ("live.events", "GET"): EVERYBODY,
+        ("clips.clips", "GET"): REVIEWING,
+        ("clips.clip", "GET"): REVIEWING,
         ("login.own_pass", "GET"): EVERYBODY,
         ("remarks.acknowledge", "POST"): ACTING,
         ("remarks.review", "POST"): REVIEWING,

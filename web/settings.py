@@ -18,6 +18,7 @@ class WebSettings:
     map_file:          GeoJSON of streets; None or missing: the map has no streets
     control_socket:    the mesh process's socket that says when the store changed; None: only the store is watched
     page_keys:         folder with the key and certificates of these pages, which mesh fills; None: none
+    clips:             folder with the sound that mesh kept; None: none
     open_loopback:     whoever asks from this machine itself needs no login and may do everything: the demo's way
     open_metrics:      whether monitoring may read /metrics without a login
     language:          which catalogue of texts the page uses
@@ -31,6 +32,7 @@ class WebSettings:
     map_file: Path | None = None
     control_socket: Path | None = None
     page_keys: Path | None = None
+    clips: Path | None = None
     open_loopback: bool = False
     open_metrics: bool = False
     language: str = "en"

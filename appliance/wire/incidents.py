@@ -28,6 +28,7 @@ Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_NAMES)]
 Words = Annotated[str, msgspec.Meta(max_length=500)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 LengthM = Annotated[float, msgspec.Meta(ge=0.0, le=10_000_000.0)]
+ResidualS = Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)]
 
 
 class EllipseJson(msgspec.Struct, frozen=True):
@@ -47,7 +48,10 @@ class BearingJson(msgspec.Struct, frozen=True, rename={"node": "from"}):
 
 
 class ShotJson(msgspec.Struct, frozen=True):
-    """One round; `lat`, `lon` and `ellipse` are None together."""
+    """One round; `lat`, `lon` and `ellipse` are None together.
+
+    residuals_s: observed minus predicted arrival at each node, where there is a place to predict it from
+    """
 
     time_ns: TimeNs
     lat: Latitude | None
@@ -55,6 +59,7 @@ class ShotJson(msgspec.Struct, frozen=True):
     ellipse: EllipseJson | None
     shooter: Count
     heard_by: Names
+    residuals_s: dict[Name, ResidualS] | msgspec.UnsetType = msgspec.UNSET
 
 
 class AlternativeJson(msgspec.Struct, frozen=True):
@@ -164,7 +169,15 @@ def _shot(shot: Shot) -> ShotJson:
         ellipse=_ellipse(shot.ellipse),
         shooter=shot.shooter,
         heard_by=shot.heard_by,
+        residuals_s=_residuals_s(shot) or msgspec.UNSET,
     )
+
+
+def _residuals_s(shot: Shot) -> dict[str, float]:
+    """To a tenth of a millisecond: what lies below says nothing of a street."""
+    if shot.position is None:
+        return {}
+    return {arrival.node: round(arrival.residual_s, 4) for arrival in shot.arrivals}
 
 
 def _ellipse(ellipse: Ellipse | None) -> EllipseJson | None:

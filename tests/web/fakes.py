@@ -104,6 +104,9 @@ class FakeStore:
     def reviews(self, incident_ids):
         return {i: list({r["by"]: r for r in self._remarks("review", i)}.values()) for i in incident_ids}
 
+    def clips(self, incident_ids):
+        return {i: self._remarks("clip", i) for i in incident_ids}
+
     def remarks(self, kind, incident_id):
         return self._remarks(kind, incident_id)
 

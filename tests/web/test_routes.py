@@ -9,7 +9,7 @@ from web.routes import PUBLIC, ROUTES
 
 METHODS = ("GET", "POST")
 PASSWORD = "correct horse battery"
-FILLERS = {"<path:filename>": "css/tokens.css", "<incident_id>": "1"}
+FILLERS = {"<path:filename>": "css/tokens.css", "<incident_id>": "1", "<pick>": "1"}
 NAMES = {None: None} | {role: f"the-{role}" for role in Role}
 
 

@@ -78,6 +78,7 @@ def test_an_incident_has_exactly_the_fields_of_the_format() -> None:
                 "ellipse": {"major_m": 6.1, "minor_m": 2.9, "bearing_deg": 37.0},
                 "shooter": 1,
                 "heard_by": ["n1", "n2"],
+                "residuals_s": {"n1": 0.001, "n2": 0.001},
             }
         ]
         * 2,

@@ -27,6 +27,14 @@ export function ask(path, { headers = {}, ...options } = {}) {
   return fetch(current + path, { cache: "no-store", credentials: "omit", ...options, headers: { ...headers, ...proof } });
 }
 
+// Asks one node of the site for what only that node has.
+export function askNode(node, path) {
+  const origin = originOf(node?.url);
+  if (!node || (node.self && !isElsewhere()) || origin === current) return ask(path);
+  const proof = pass ? { Authorization: `Pass ${pass}` } : {};
+  return fetch(origin + path, { cache: "no-store", credentials: "omit", headers: proof });
+}
+
 // Turns to the next node of the list; after the last comes the page's own again.
 export function turn() {
   current = origins[(origins.indexOf(current) + 1) % origins.length];

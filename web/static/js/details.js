@@ -38,6 +38,7 @@ export function createDetails(state, { onShow, onLight }) {
         h("p", { class: `details-what is-${incident.category}` }, h("strong", {}, incident.words.category)),
         age),
       facts(incident, onShow),
+      h("p", {}, h("a", { href: `/incidents/${encodeURIComponent(incident.id)}` }, t("ui.incident.whole"))),
       incident.reason && note(t("ui.incident.no-place"), incident.reason),
       shots(incident, onLight),
       alternatives(incident),
