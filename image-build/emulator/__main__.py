@@ -40,11 +40,13 @@ def main() -> int:
     arguments = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="earshot-image-", dir=arguments.scratch) as folder:
         trial = Trial(arguments.image, Path(folder), arguments.timeout_s)
-        results = trial.run(arguments.cuts)
-        if arguments.logs:
-            arguments.logs.mkdir(parents=True, exist_ok=True)
-            for log in Path(folder).glob("*.log"):
-                shutil.copy(log, arguments.logs)
+        try:
+            results = trial.run(arguments.cuts)
+        finally:
+            if arguments.logs:
+                arguments.logs.mkdir(parents=True, exist_ok=True)
+                for log in Path(folder).glob("*.log"):
+                    shutil.copy(log, arguments.logs)
     text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
     if arguments.out:
         arguments.out.write_text(text, "utf-8")

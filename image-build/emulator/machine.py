@@ -68,8 +68,8 @@ class Machine:
             # Every write reaches the file at once, in the order of the guest: as far as a killed emulator can be a cut.
             "-drive", f"if=none,id=card,format=raw,cache=writeback,file={boot.card}",
             "-device", "virtio-blk-pci,drive=card",
-            "-netdev", f"user,id=lan,restrict=y,{forward}", "-device", "virtio-net-pci,netdev=lan",
-            "-device", "virtio-rng-pci", "-device", "i6300esb",
+            "-netdev", f"user,id=lan,restrict=y,{forward}", "-device", "virtio-net-pci,netdev=lan,romfile=",
+            "-device", "virtio-rng-pci",
         ]  # fmt: skip
         if boot.probe is not None:
             command += ["-drive", f"if=none,id=probe,format=raw,readonly=on,file={boot.probe}"]
