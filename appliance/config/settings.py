@@ -142,6 +142,19 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     open_metrics: Annotated[bool, Meta(description="monitoring may read /metrics without a log-in")] = False
 
 
+class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where alerts go beyond the pages."""
+
+    webhook: Annotated[
+        Annotated[str, Meta(max_length=1_000)] | None,
+        Meta(description="http or https address that gets each alert as JSON; absent: none"),
+    ] = None
+    secret: Annotated[
+        Annotated[str, Meta(min_length=16, max_length=200)] | None,
+        Meta(description="signs what is sent there with HMAC-SHA256; absent: not signed"),
+    ] = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one node."""
 
@@ -152,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     air: AirSettings = AirSettings()
     mesh: MeshSettings = MeshSettings()
     web: WebSettings = WebSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 MAX_FILE_BYTES = 64 * 1024

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance import __version__
+from appliance.alerts.webhook import NAME as WEBHOOK
+from appliance.alerts.webhook import Webhook
 from appliance.config.folder import NodeFolder
 from appliance.daemon.commands import Commands
 from appliance.daemon.exchange import Exchange, Opened, open_log
 from appliance.daemon.healing import heal
 from appliance.daemon.intake import Intake
+from appliance.daemon.issuing import Issuing
 from appliance.daemon.keeping import ClipKeeper
 from appliance.daemon.locating import Located, Locator
 from appliance.daemon.membership import Membership
@@ -64,6 +67,8 @@ LOOK_S = 1.0
 RECALL_NS = 900 * NS_PER_S
 """Picks of the last quarter of an hour are located again after a start, so that a shot across it stays one incident."""
 MAX_RECALLED = 20_000
+ISSUED_NS = 86_400 * NS_PER_S
+"""What was sent in the last day is remembered across a start, so that it is not sent again."""
 RETENTION_EVERY_S = 3_600.0
 WITNESS_EVERY_S = 600.0
 """A witness of 25 nodes takes 1.2 KB: 4 MB a day from all of them."""
@@ -91,6 +96,7 @@ class MeshSetup:
     place:      where this node is
     clock:      how far UTC is from CLOCK_MONOTONIC, told to the ears once a second; None: they know it themselves
     air:        what this node measured, if it did
+    webhook:    where alerts go beyond the mesh; None: nowhere
     alive:      called once a second by the loop that everything runs in, for the watchdog
     checks:     what is known of the devices at a UTC, without waiting: clock, power, disk
     """
@@ -103,6 +109,7 @@ class MeshSetup:
     url: str | None = None
     clock: Callable[[], UtcMapping] | None = None
     air: Air | None = None
+    webhook: Webhook | None = None
     alive: Callable[[], None] = lambda: None
     checks: Callable[[int], Sequence[HealthCheck]] = lambda _now_ns: ()
 
@@ -149,6 +156,7 @@ async def serve_mesh(setup: MeshSetup, *, ready: Callable[[int], None], stop: as
 def recall(store: NodeStore, now_ns: int) -> list[Record]:
     """The stored records that a starting process has to read again: recent picks, and the newest of everything else."""
     recalled = store.records_since("pick", now_ns - RECALL_NS, MAX_RECALLED)
+    recalled += store.records_since("issued", now_ns - ISSUED_NS, MAX_RECALLED)
     for kind in ("pose", "air", "node", "health"):
         recalled += store.latest_of_nodes(kind)
     return recalled
@@ -191,10 +199,16 @@ class MeshProcess:
         self._keeper = ClipKeeper(
             self._node, self._clips, lambda body: self._exchange.publish(body, _utc_ns()), self._ears.broadcast
         )
+        self._issuing = self._make_issuing(setup.webhook)
         self._own_picks: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._pose: NodePose | None = None
         self._discovery: Discovery | None = None
         self._recall(recalled)
+
+    def _make_issuing(self, webhook: Webhook | None) -> Issuing | None:
+        if webhook is None:
+            return None
+        return Issuing(self._node, WEBHOOK, webhook, lambda b: self._exchange.publish(b, _utc_ns()), self.hub.peers)
 
     async def run(self, ready: Callable[[int], None], stop: asyncio.Event) -> None:
         """Serve until `stop` is set, or this node was let into another site and has to start again."""
@@ -225,6 +239,7 @@ class MeshProcess:
             heal(self._intake.take_late, self._writer, self._locator.put_window),
             self._retain(),
             self._witness(),
+            *([self._issuing.run()] if self._issuing is not None else []),
         )
 
     async def _close(self, tasks: Sequence["asyncio.Future[object]"]) -> None:
@@ -246,7 +261,8 @@ class MeshProcess:
     def _introduce(self) -> None:
         """Say who this node is: the first records of an epoch after the one that opens it."""
         now_ns = _utc_ns()
-        self._exchange.publish(NodeBody(self._setup.url or "", __version__), now_ns)
+        sinks = () if self._setup.webhook is None else (WEBHOOK,)
+        self._exchange.publish(NodeBody(self._setup.url or "", __version__, sinks), now_ns)
         if self._setup.air is not None:
             self._exchange.publish(air_to_body(self._setup.air), now_ns)
         self._look_for_place()
@@ -256,10 +272,12 @@ class MeshProcess:
             body = decode_body(record)
             if isinstance(body, PickBody) and record.node == self._node:
                 self._own_picks[pick_id(body.time_ns, record.node)] = None
-        self._intake.read(records, _utc_ns())
+        self._on_records(records)
 
     def _on_records(self, records: Sequence[Record]) -> None:
         self._intake.read(records, _utc_ns())
+        if self._issuing is not None:
+            self._issuing.read(records)
 
     def _on_local(self, message: LocalMessage, _reply: Reply) -> None:
         """What the ears say."""
@@ -310,6 +328,8 @@ class MeshProcess:
         """Store what was found, and tell the pages once it is on disk."""
         now_ns = _utc_ns()
         self._keeper.located(located.incidents, now_ns)
+        if self._issuing is not None:
+            self._issuing.located(located.incidents, located.cancelled)
         self._tell_pages(
             lambda store: store.put_incidents(located.incidents, located.cancelled, located.knowledge, now_ns)
         )
@@ -388,6 +408,9 @@ class MeshProcess:
         if self._locator.problem:
             remedy = "report this with the messages of earshot mesh"
             checks.append(HealthCheck("locate", HealthState.FAILED, self._locator.problem, None, "", since, remedy))
+        if self._issuing is not None and self._issuing.problem is not None:
+            refusal = self._issuing.problem
+            checks.append(HealthCheck("alerts", HealthState.FAILED, refusal.problem, None, "", since, refusal.remedy))
         if self._keeper.problem is not None:
             error = self._keeper.problem
             checks.append(HealthCheck("clips", HealthState.DEGRADED, error.problem, None, "", since, error.remedy))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from appliance.alerts.webhook import Webhook
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
 from appliance.daemon.mesh import MeshSetup
@@ -58,6 +59,7 @@ def mesh_setup(settings: Settings, folder: NodeFolder, alive: Callable[[], None]
         url=page_url(settings),
         clock=witnesses.mapping,
         air=_air(settings),
+        webhook=None if settings.alerts.webhook is None else Webhook(settings.alerts.webhook, settings.alerts.secret),
         alive=alive,
         checks=witnesses.checks,
     )

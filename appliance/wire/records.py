@@ -102,10 +102,14 @@ class AirBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NodeBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the record's node says of itself for people: the address of its pages and the version it runs."""
+    """What the record's node says of itself: the address of its pages, the version it runs, and where it sends alerts.
+
+    sinks: ways beyond the mesh that it has, by name; of the nodes that share one, one at a time sends
+    """
 
     url: Url
     software: Annotated[str, Meta(max_length=64)]
+    sinks: Annotated[tuple[Label, ...], Meta(max_length=8)] = ()
     v: Version = 1
 
 
@@ -203,10 +207,11 @@ class WitnessBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IssuedBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The record's node sent word of an incident, as of `revision`, beyond the mesh, to `sink`."""
+    """The record's node sent word of an incident beyond the mesh, to `sink`: what it was then, and its revision."""
 
     incident: PickName
     sink: Label
+    state: Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,31}\Z")]
     revision: Annotated[int, Meta(ge=0, lt=2**53)]
     time_ns: TimeNs
     v: Version = 1

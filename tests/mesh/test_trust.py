@@ -157,6 +157,7 @@ def test_a_certificate_with_any_bit_changed_is_refused_and_never_crashes_a_node(
         for bit in range(n, 8 * len(der), 4 if n else 1):
             changed = bytearray(der)
             changed[bit // 8] ^= 1 << bit % 8
-            with warnings.catch_warnings(), pytest.raises(PeerError, match="was not signed for a node"):
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a serial number that is negative
-                site.site.check(bytes(changed))
+                with pytest.raises(PeerError, match="was not signed for a node"):
+                    site.site.check(bytes(changed))

@@ -54,7 +54,7 @@ BODIES = [
     ExerciseBody("a test of the cars", PICK.time_ns, 35.0, -106.0, "ana"),
     RevocationBody(b"what the site says", bytes(64), "ana"),
     ClipBody(PICK.id, PICK.id, bytes(32), 99, PICK.time_ns, 1_000, 16_000.1, 4, 32_000, pose_to_body(POSE)),
-    IssuedBody(PICK.id, "webhook", 3, PICK.time_ns),
+    IssuedBody(PICK.id, "webhook", "gunfire", 3, PICK.time_ns),
     WitnessBody((("n2", 5, 7, bytes(16)),)),
 ]
 

@@ -1,0 +1,1 @@
+"""Ways beyond the mesh for alerts; each sends one document and says whether it arrived."""
