@@ -125,6 +125,9 @@ class Trial:
             f"systemd.set_credential_binary=systemd.extra-unit.probe.service:{encoded}",
             "systemd.wants=probe.service",
             "systemd.show_status=1",
+            "systemd.default_device_timeout_sec=900",
+            # A sound card that hears nothing.
+            "modules_load=snd-aloop",
         ]
         line = (self._folder / "cmdline.txt").read_text("ascii").strip()
         return Boot(self._card, self._folder / "vmlinuz", self._folder / "initrd.img", line, parameters, self._probe)
