@@ -37,9 +37,10 @@ FIT_RISE_S = 0.001
 FIT_BEYOND_PEAK_S = 0.0002
 FIT_STEPS = 16
 PRIOR_MEANS = np.array([0.0, math.log(1e-3), math.log(6e-5)])
-PRIOR_SIGMAS = np.array([1e-3, 0.8, 1.0])
+PRIOR_SIGMAS = np.array([1e-3, 0.55, 0.7])
 """Time of the front after the crossing, s, and logarithms of the positive phase (0.5 to 2.5 ms from pistol to
-large rifle) and of the low-pass's sigma (33 us is a corner of 4 kHz, 165 us one of 800 Hz), with their 1-sigmas."""
+large rifle) and of the low-pass's sigma (33 us is a corner of 4 kHz, 165 us one of 800 Hz), with their 1-sigmas: these
+ranges are three sigmas wide."""
 STEPS = np.array([1e-6, 0.01, 0.01])
 """Differences for the derivatives by time (seconds), log duration and log smoothing ..."""
 MAX_STEPS = np.array([3e-4, 1.0, 1.0])
@@ -52,7 +53,7 @@ ERROR_LENGTH_S = 0.0002
 """What a model can't explain is alike over about this time: so many samples count as one."""
 MAX_MISFIT = 0.25
 """Root mean square of the residual over the peak beyond which the front is no blast pulse."""
-SIGMA_FLOOR_S = 2e-6
+SIGMA_FLOOR_S = 1e-6
 """What the model of the front leaves out even when it fits."""
 CLIPPED_SIGMA_S = 40e-6
 """The same where the rise was clipped: found on pulses that were clipped by factors of 1.2 to 4."""
