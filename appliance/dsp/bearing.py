@@ -16,6 +16,8 @@ from scipy.fft import next_fast_len
 
 SOUND_SPEED_MPS = 340.0
 """For the scan only; the direction of the slowness does not depend on it. 331 at 0 degrees C, 349 at 30."""
+SOUND_SPEED_SHARE = 0.02
+"""1-sigma of the true speed over that, over a year."""
 BEFORE_S = 0.0005
 AFTER_S = 0.0015
 """The window: from half a millisecond before the front to where reflections begin to matter, as the array sees it."""
@@ -58,7 +60,7 @@ class Bearing:
     slowness_spm:   seconds per metre, shape (3,), along the wave's travel; z is zero for flat arrays
     covariance:     of the slowness, shape (3, 3), (s/m)^2
     coherence:      share of the signal's power that this one plane wave explains
-    elevation_rad:  above the array's horizontal, None for flat arrays
+    elevation_rad:  above the array's horizontal; a flat array can't tell up from down and gives the magnitude
     """
 
     azimuth_rad: float
@@ -66,8 +68,8 @@ class Bearing:
     slowness_spm: NDArray[np.float64]
     covariance: NDArray[np.float64]
     coherence: float
-    elevation_rad: float | None = None
-    elevation_sigma_rad: float | None = None
+    elevation_rad: float
+    elevation_sigma_rad: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,13 +364,31 @@ def _bearing(
     spread = np.zeros((3, 3))
     spread[: slowness.size, : slowness.size] = covariance
     if slowness.size < 3:
-        return Bearing(azimuth, math.sqrt(variance), full, spread, coherence)
+        return Bearing(azimuth, math.sqrt(variance), full, spread, coherence, *_flat_elevation(slowness, covariance))
     norm = float(np.linalg.norm(slowness))
     up = np.array([0.0, 0.0, 1.0]) - slowness * slowness[2] / norm**2
     slope = up / max(flat, 1e-9)
     elevation_sigma = math.sqrt(float(slope @ covariance @ slope))
     elevation = math.asin(-slowness[2] / norm)
     return Bearing(azimuth, math.sqrt(variance), full, spread, coherence, elevation, elevation_sigma)
+
+
+def _flat_elevation(slowness: NDArray[np.float64], covariance: NDArray[np.float64]) -> tuple[float, float]:
+    """Elevation and its 1-sigma from how slowly a wave crosses the array's plane: cos e = |s| c.
+
+    Near the horizontal the cosine hardly changes: the sigma there is such that the horizontal lies as many sigmas away
+    in elevation as it does in the cosine.
+    """
+    norm = max(float(np.linalg.norm(slowness)), 1e-12)
+    cosine = min(norm * SOUND_SPEED_MPS, 1.0)
+    along = slowness / norm
+    cosine_sigma = math.hypot(
+        SOUND_SPEED_MPS * math.sqrt(float(along @ covariance @ along)), cosine * SOUND_SPEED_SHARE
+    )
+    sine = math.sqrt(1.0 - cosine**2)
+    may_be_level = 1.0 - cosine < 3.0 * cosine_sigma
+    sigma = (2.0 if may_be_level else 1.0) * cosine_sigma / max(sine, math.sqrt(2.0 * cosine_sigma))
+    return math.acos(cosine), min(sigma, math.pi / 4.0)
 
 
 def _far_hills(azimuth: float, sigma: float, relative: NDArray[np.float64], scanned: NDArray[np.float64]) -> float:

@@ -42,6 +42,9 @@ class Pick:
     peak_dbfs:          peak relative to full scale
     clipped:            whether the converter was at its rail, so that levels are lower bounds
     bearing_deg:        from the node to the source, clockwise from true north, where an array gives one
+    elevation_deg:      of the source above the array's plane, with the bearing; a flat array can't tell up from down,
+                        and gives the magnitude
+    phase_probability:  that `phase` is right; None where it is unknown
     """
 
     id: PickId
@@ -55,7 +58,10 @@ class Pick:
     clipped: bool = False
     bearing_deg: float | None = None
     bearing_sigma_deg: float | None = None
+    elevation_deg: float | None = None
+    elevation_sigma_deg: float | None = None
     phase: Phase = Phase.UNKNOWN
+    phase_probability: float | None = None
     classes: ClassProbabilities | None = None
     gunshot_probability: float | None = None
 

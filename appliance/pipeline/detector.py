@@ -76,7 +76,7 @@ class _Candidate:
     onset: Onset
     front: Wavefront
     sample: float
-    phase: Phase
+    shock_probability: float | None
 
 
 @dataclass(slots=True)
@@ -262,7 +262,7 @@ class Detector:
         if same is not None and abs(sample - same.front) > 3.0 * math.hypot(sigma_samples, same.sigma_samples):
             sample, sigma_samples = same.front, same.sigma_samples
             front = replace(front, sample=sample - first, sigma_samples=sigma_samples)
-        candidate = _Candidate(onset, front, sample, _phase(probability))
+        candidate = _Candidate(onset, front, sample, probability)
         previous = stream.candidates[-1].sample if stream.candidates else -math.inf
         if candidate.sample - previous < self._settings.gate.merge_s / 2 * stream.rate_hz:
             self._reject(stream, candidate.sample, "arrival", "the same front as the onset before", rejections)
@@ -306,6 +306,8 @@ class Detector:
         loud = stream.history.window(front, front + round(LEVEL_S * stream.rate_hz))[candidate.front.channel]
         peak_dbfs = dbfs(float(np.max(np.abs(loud), initial=0.0)))
         classes = self._classify(stream, candidate)
+        phase, phase_probability = _phase(candidate.shock_probability)
+        bearing = candidate.front.bearing
         bearing_deg, bearing_sigma_deg = self._bearing(candidate)
         return Pick(
             id=pick_id(time_ns, self._node),
@@ -317,9 +319,12 @@ class Detector:
             level_db_spl=None if self._sensitivity_dbspl is None else peak_dbfs + self._sensitivity_dbspl,
             peak_dbfs=peak_dbfs,
             clipped=is_clipped(loud),
-            phase=candidate.phase,
+            phase=phase,
+            phase_probability=phase_probability,
             bearing_deg=bearing_deg,
             bearing_sigma_deg=bearing_sigma_deg,
+            elevation_deg=math.degrees(bearing.elevation_rad) if isinstance(bearing, Bearing) else None,
+            elevation_sigma_deg=math.degrees(bearing.elevation_sigma_rad) if isinstance(bearing, Bearing) else None,
             classes=classes,
             gunshot_probability=None if classes is None else classes.gunshot,
         )
@@ -342,13 +347,14 @@ class Detector:
         return self._classifier.classify(window, stream.rate_hz, front - first)
 
 
-def _phase(shock_probability: float | None) -> Phase:
-    """The phase, where it is as good as sure."""
+def _phase(shock_probability: float | None) -> tuple[Phase, float | None]:
+    """The phase, where it is as good as sure, and the probability that it is right."""
     if shock_probability is None:
-        return Phase.UNKNOWN
+        return Phase.UNKNOWN, None
     if shock_probability >= SURE:
-        return Phase.SHOCK_WAVE
-    return Phase.MUZZLE_BLAST if shock_probability <= 1.0 - SURE else Phase.UNKNOWN
+        return Phase.SHOCK_WAVE, shock_probability
+    blast_probability = 1.0 - shock_probability
+    return (Phase.MUZZLE_BLAST, blast_probability) if blast_probability >= SURE else (Phase.UNKNOWN, None)
 
 
 def _follows(stream: _Stream, block: AudioBlock) -> bool:

@@ -32,6 +32,7 @@ Longitude = Annotated[float, msgspec.Meta(ge=-180.0, le=180.0)]
 AltitudeM = Annotated[float, msgspec.Meta(ge=-1_000.0, le=10_000.0)]
 SigmaM = Annotated[float, msgspec.Meta(ge=0.0, le=10_000.0)]
 Degrees = Annotated[float, msgspec.Meta(ge=-360.0, le=360.0)]
+ElevationDeg = Annotated[float, msgspec.Meta(ge=-90.0, le=90.0)]
 SigmaDeg = Annotated[float, msgspec.Meta(ge=0.0, le=360.0)]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 WindMps = Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)]
@@ -57,6 +58,10 @@ FIELD_HELP: Mapping[str, str] = {
     "heading_deg": "write degrees clockwise from true north, -360 to 360",
     "bearing_deg": "write degrees clockwise from true north, -360 to 360, or leave it out",
     "bearing_sigma_deg": "write the bearing's 1-sigma error in degrees, or leave the bearing out",
+    "elevation_deg": "write degrees above the horizontal, -90 to 90, or leave it out",
+    "elevation_sigma_deg": "write the elevation's 1-sigma error in degrees, or leave the elevation out",
+    "phase": "write muzzle-blast, shock-wave, reflection or unknown, or leave it out",
+    "phase_probability": "write a probability, 0 to 1, or leave it out",
     "level_db_spl": "write the peak level in dB SPL, -50 to 250, or leave it out",
     "snr_db": "write dB, -200 to 200, or leave it out",
     "gunshot_probability": "write a probability, 0 to 1, or leave it out",

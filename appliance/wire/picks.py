@@ -9,12 +9,13 @@ import msgspec
 from appliance.errors import InputError
 from appliance.model.air import UNKNOWN_AIR, Air
 from appliance.model.instants import UtcNs
-from appliance.model.picks import Pick, pick_id
+from appliance.model.picks import Phase, Pick, pick_id
 from appliance.model.space import Geodetic, NodePose
 from appliance.wire.documents import (
     FIELD_HELP,
     AirJson,
     Degrees,
+    ElevationDeg,
     NodeId,
     PositionJson,
     Probability,
@@ -55,6 +56,10 @@ class _ArrivalJson(msgspec.Struct, frozen=True):
     position: PositionJson
     bearing_deg: Degrees | None = None
     bearing_sigma_deg: SigmaDeg | None = None
+    elevation_deg: ElevationDeg | None = None
+    elevation_sigma_deg: SigmaDeg | None = None
+    phase: Phase = Phase.UNKNOWN
+    phase_probability: Probability | None = None
     level_db_spl: Annotated[float, msgspec.Meta(ge=-50.0, le=250.0)] | None = None
     snr_db: Annotated[float, msgspec.Meta(ge=-200.0, le=200.0)] | None = None
     gunshot_probability: Probability | None = None
@@ -99,6 +104,9 @@ def _pick(arrival: _ArrivalJson, source: str) -> Pick:
     if arrival.bearing_deg is not None and arrival.bearing_sigma_deg is None:
         thing = f"{source}, arrival of node {arrival.node} at {arrival.time_ns}, bearing_sigma_deg"
         raise InputError(thing, "is missing beside bearing_deg", FIELD_HELP["bearing_sigma_deg"])
+    if arrival.elevation_deg is not None and arrival.elevation_sigma_deg is None:
+        thing = f"{source}, arrival of node {arrival.node} at {arrival.time_ns}, elevation_sigma_deg"
+        raise InputError(thing, "is missing beside elevation_deg", FIELD_HELP["elevation_sigma_deg"])
     return Pick(
         id=pick_id(arrival.time_ns, arrival.node),
         node=arrival.node,
@@ -108,6 +116,10 @@ def _pick(arrival: _ArrivalJson, source: str) -> Pick:
         level_db_spl=arrival.level_db_spl,
         bearing_deg=None if arrival.bearing_deg is None else arrival.bearing_deg % 360.0,
         bearing_sigma_deg=None if arrival.bearing_deg is None else arrival.bearing_sigma_deg,
+        elevation_deg=arrival.elevation_deg,
+        elevation_sigma_deg=None if arrival.elevation_deg is None else arrival.elevation_sigma_deg,
+        phase=arrival.phase,
+        phase_probability=None if arrival.phase is Phase.UNKNOWN else arrival.phase_probability,
         gunshot_probability=arrival.gunshot_probability,
     )
 

@@ -23,6 +23,7 @@ from appliance.model.space import Geodetic, NodePose
 from appliance.wire.documents import (
     AltitudeM,
     Degrees,
+    ElevationDeg,
     Latitude,
     Longitude,
     Probability,
@@ -72,7 +73,10 @@ class PickBody(msgspec.Struct, frozen=True, omit_defaults=True):
     clipped: bool = False
     bearing_deg: Degrees | None = None
     bearing_sigma_deg: SigmaDeg | None = None
+    elevation_deg: ElevationDeg | None = None
+    elevation_sigma_deg: SigmaDeg | None = None
     phase: Phase = Phase.UNKNOWN
+    phase_probability: Probability | None = None
     classes: Annotated[tuple[Probability, ...], Meta(min_length=len(CLASSES), max_length=len(CLASSES))] | None = None
     gunshot_probability: Probability | None = None
     v: Version = 1
@@ -332,7 +336,10 @@ def pick_to_body(pick: Pick) -> PickBody:
         clipped=pick.clipped,
         bearing_deg=pick.bearing_deg,
         bearing_sigma_deg=pick.bearing_sigma_deg,
+        elevation_deg=pick.elevation_deg,
+        elevation_sigma_deg=pick.elevation_sigma_deg,
         phase=pick.phase,
+        phase_probability=pick.phase_probability,
         classes=pick.classes.values if pick.classes else None,
         gunshot_probability=pick.gunshot_probability,
     )
@@ -352,7 +359,10 @@ def pick_from_body(body: PickBody, node: str) -> Pick:
         clipped=body.clipped,
         bearing_deg=body.bearing_deg,
         bearing_sigma_deg=body.bearing_sigma_deg,
+        elevation_deg=body.elevation_deg,
+        elevation_sigma_deg=body.elevation_sigma_deg,
         phase=body.phase,
+        phase_probability=body.phase_probability,
         classes=ClassProbabilities(body.classes) if body.classes else None,
         gunshot_probability=body.gunshot_probability,
     )

@@ -79,7 +79,6 @@ def test_the_error_is_as_large_as_sigma_says():
 def test_an_array_with_height_tells_the_elevation():
     bearing = find(TETRAHEDRON, wave(TETRAHEDRON, 120.0, elevation_deg=40.0))
 
-    assert bearing.elevation_rad is not None
     assert math.degrees(bearing.elevation_rad) == pytest.approx(40.0, abs=2.0)
     assert abs(error_deg(bearing, 120.0)) < 2.0
 
@@ -89,8 +88,22 @@ def test_a_flat_array_hears_a_source_overhead_from_the_right_side():
 
     bearing = find(positions_m, wave(positions_m, 250.0, elevation_deg=60.0))
 
-    assert bearing.elevation_rad is None
+    assert math.degrees(bearing.elevation_rad) == pytest.approx(
+        60.0, abs=3.0 * math.degrees(bearing.elevation_sigma_rad)
+    )
+    assert math.degrees(bearing.elevation_sigma_rad) < 3.0
     assert abs(error_deg(bearing, 250.0)) < 1.5
+
+
+@pytest.mark.parametrize("elevation_deg", [0.0, 10.0, 30.0, 75.0])
+def test_the_elevation_by_a_flat_array_is_within_its_error(elevation_deg):
+    positions_m, errors = ring(4, 0.032), []
+    for seed in range(40):
+        heard = wave(positions_m, 30.0, elevation_deg=elevation_deg, snr_db=25.0, seed=seed)
+        bearing = find(positions_m, heard)
+        errors.append((math.degrees(bearing.elevation_rad) - elevation_deg) / math.degrees(bearing.elevation_sigma_rad))
+
+    assert np.sqrt(np.mean(np.square(errors))) < 1.4
 
 
 @pytest.mark.parametrize("positions_m", [np.zeros((1, 3)), ring(2, 0.1), np.array([[0.1 * k, 0, 0] for k in range(4)])])

@@ -230,6 +230,8 @@ def test_an_array_gives_bearings_from_true_north():
 
     assert pick.bearing_deg == pytest.approx((310.0 + 70.0) % 360.0, abs=1.0)
     assert 2.0 < pick.bearing_sigma_deg < 2.3
+    assert pick.elevation_deg == pytest.approx(0.0, abs=2.0 * pick.elevation_sigma_deg)
+    assert 3.0 < pick.elevation_sigma_deg < 20.0
 
 
 def test_one_microphone_gives_no_bearing():
@@ -237,6 +239,8 @@ def test_one_microphone_gives_no_bearing():
 
     assert pick.bearing_deg is None
     assert pick.bearing_sigma_deg is None
+    assert pick.elevation_deg is None
+    assert pick.elevation_sigma_deg is None
 
 
 def test_why_there_is_no_bearing_is_counted():
@@ -254,7 +258,10 @@ def test_a_blast_and_a_shock_wave_are_told_apart():
     t = np.arange(sound.shape[1]) / RATE_HZ - 1.0
     sound += (0.3 * (1.0 - 2.0 * t / 0.0003) * ((t >= 0) & (t < 0.0003))).astype(np.float32)
 
-    assert [pick.phase for pick in picks_of(sound)] == [Phase.SHOCK_WAVE, Phase.MUZZLE_BLAST]
+    picks = picks_of(sound)
+
+    assert [pick.phase for pick in picks] == [Phase.SHOCK_WAVE, Phase.MUZZLE_BLAST]
+    assert all(pick.phase_probability >= 0.99 for pick in picks)
 
 
 @dataclasses.dataclass

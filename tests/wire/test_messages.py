@@ -46,7 +46,10 @@ PICK = Pick(
     clipped=True,
     bearing_deg=211.5,
     bearing_sigma_deg=3.0,
+    elevation_deg=-12.5,
+    elevation_sigma_deg=4.0,
     phase=Phase.MUZZLE_BLAST,
+    phase_probability=0.995,
     classes=ClassProbabilities((0.9, 0.05, 0.0, 0.0, 0.0, 0.0, 0.05)),
     gunshot_probability=0.9,
 )

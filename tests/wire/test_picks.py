@@ -10,7 +10,7 @@ import pytest
 
 from appliance.errors import InputError
 from appliance.model.air import UNKNOWN_AIR
-from appliance.model.picks import pick_id
+from appliance.model.picks import Phase, pick_id
 from appliance.wire import picks as picks_module
 from appliance.wire.picks import PicksFile, decode_picks
 
@@ -28,6 +28,10 @@ GOOD: Document = {
             "position": {"lat": 40.44, "lon": -79.99, "alt_m": 300.0, "sigma_m": 0.5},
             "bearing_deg": -148.0,
             "bearing_sigma_deg": 3.0,
+            "elevation_deg": 12.0,
+            "elevation_sigma_deg": 5.0,
+            "phase": "muzzle-blast",
+            "phase_probability": 0.99,
             "level_db_spl": 93.2,
             "snr_db": 23.1,
             "gunshot_probability": 0.93,
@@ -54,6 +58,9 @@ def test_every_field_of_a_good_file_is_read_and_picks_come_in_order_of_time() ->
     assert early.snr_db is None
     assert late.id == pick_id(T0_NS + 900_000_000, "1409")
     assert (late.bearing_deg, late.bearing_sigma_deg) == (212.0, 3.0)
+    assert (late.elevation_deg, late.elevation_sigma_deg) == (12.0, 5.0)
+    assert (late.phase, late.phase_probability) == (Phase.MUZZLE_BLAST, 0.99)
+    assert (early.elevation_deg, early.phase, early.phase_probability) == (None, Phase.UNKNOWN, None)
     assert (late.level_db_spl, late.snr_db, late.gunshot_probability) == (93.2, 23.1, 0.93)
     assert file.poses["1409"].position.lat_deg == 40.44
     assert file.poses["0979"].sigma_m == 0.5
