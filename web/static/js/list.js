@@ -8,6 +8,8 @@ import { count, t } from "./texts.js";
 const MAX_NAMES = 5;
 const FLASH_EVERY_MS = 3_000;
 const UPDATED_MS = 20_000;
+const OVERDUE_MS = 60_000; // nobody has said for so long that they go
+const CALL_FOR_MS = 30 * 60_000;
 
 export function createList(state, onSelect) {
   const list = byId("cards");
@@ -70,14 +72,27 @@ function createCard(onClick) {
   const time = h("span");
   const age = h("span", { class: "card-age" }, updated, " ", time);
   const facts = h("span", { class: "card-facts" });
-  const button = h("button", { type: "button", class: "card-button", onclick: onClick }, icon, what, age, facts);
+  const units = h("span", { class: "card-units" });
+  const button = h("button", { type: "button", class: "card-button", onclick: onClick }, icon, what, age, facts, units);
   const element = h("li", {}, button);
 
   function tick() {
     const ms = ageMs(incident.time_ns);
     write(time, ageText(ms));
     element.classList.toggle("is-recent", ms < RECENT_MS);
+    showUnits(ms);
     updated.hidden = performance.now() - changedMs > UPDATED_MS;
+  }
+
+  // Who is on it; and while nobody is, for how long already.
+  function showUnits(ms) {
+    const said = (incident.acknowledgements ?? []).filter((one) => one.state !== "clear" && one.state !== "declined");
+    const isOpen = isLoud(incident) && !said.length && ms < CALL_FOR_MS;
+    units.hidden = !said.length && !isOpen;
+    units.classList.toggle("is-overdue", isOpen && ms > OVERDUE_MS);
+    write(units, isOpen
+      ? t("ui.unacknowledged", { age: ageText(ms) })
+      : said.map((one) => `${one.unit} ${t(`unit-state.${one.state}`)}`).join(" · "));
   }
 
   // A burst may bring a revision with each round; a card that flashed with each would flicker.

@@ -7,6 +7,8 @@ import { count, t } from "../texts.js";
 import { along, ellipsePath, northReach, path, wedgePath } from "./geometry.js";
 
 const MAX_DRAWN = 60;
+const DEAF = new Set(["silent", "failed"]);
+const HEARING_M = 300; // about how far a node hears a pistol over a town's noise
 const RING_MS = 3_500;
 const BEARING_M = 900;
 const NUMBER_GAP_PX = 15;
@@ -29,7 +31,7 @@ export function createOverlay(state, { shapes, marks }) {
     anchors = [];
     shots = [];
     const { selected } = state;
-    put(shapes, incidents.map((one) => areas(one, one.id === selected?.id, state, plane)));
+    put(shapes, state.nodes.filter((node) => hasPlace(node) && DEAF.has(node.state)).map((node) => hole(node, plane)), incidents.map((one) => areas(one, one.id === selected?.id, state, plane)));
     const others = incidents.filter((one) => one.id !== selected?.id && one.lat !== null);
     put(marks,
       others.map((one) => anchor(mark(one, isRinging(one.id)), plane(one.lat, one.lon))),
@@ -135,6 +137,12 @@ function areas(incident, isSelected, state, plane) {
     (incident.alternatives ?? []).map((one) => s("path", { class: `m-ellipse is-alternative ${category}`, d: ellipsePath(plane(one.lat, one.lon), one.ellipse) })),
     s("path", { class: `m-ellipse is-selected ${category}`, d: ellipsePath(centre, incident.ellipse) }),
   ];
+}
+
+// Where a node that is out would have heard.
+function hole(node, plane) {
+  return s("path", { class: "m-hole", d: ellipsePath(plane(node.lat, node.lon), { major_m: HEARING_M, minor_m: HEARING_M, bearing_deg: 0 }) },
+    s("title", {}, t("ui.map.deaf", { node: node.id })));
 }
 
 function bearing(incident, state, plane) {
