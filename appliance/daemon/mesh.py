@@ -140,6 +140,7 @@ async def serve_mesh(setup: MeshSetup, *, ready: Callable[[int], None], stop: as
     try:
         opened, _ = open_log(store, credentials, __version__, time.time_ns())
         recalled = recall(store, time.time_ns())
+        known = store.addresses()
     except BaseException:
         store.close()
         raise
@@ -148,6 +149,8 @@ async def serve_mesh(setup: MeshSetup, *, ready: Callable[[int], None], stop: as
         process = MeshProcess(setup, credentials, opened, writer, recalled)
         for address, port in peers:
             process.hub.add_static(address, port)
+        for node in known.keys() & set(process.members):
+            process.hub.add_known(node, *known[node])
         await process.run(ready, stop)
     finally:
         await asyncio.to_thread(writer.close)
@@ -201,9 +204,15 @@ class MeshProcess:
         )
         self._issuing = self._make_issuing(setup.webhook)
         self._own_picks: collections.OrderedDict[str, None] = collections.OrderedDict()
+        self._addresses: dict[str, tuple[str, int]] = {}
         self._pose: NodePose | None = None
         self._discovery: Discovery | None = None
         self._recall(recalled)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All nodes of the site."""
+        return self._exchange.members
 
     def _make_issuing(self, webhook: Webhook | None) -> Issuing | None:
         if webhook is None:
@@ -375,10 +384,19 @@ class MeshProcess:
                 await asyncio.to_thread(write_status, path, status)
             except StoreError as error:
                 log.warning("%s", error)
+            self._remember_addresses(now_ns)
             changed = self._board.changed_nodes(status)
             if changed:
                 self._tell_pages(functools.partial(NodeStore.put_nodes_event, nodes=changed, now_ns=now_ns))
             await asyncio.sleep(LOOK_S)
+
+    def _remember_addresses(self, now_ns: int) -> None:
+        """Keep on disk where nodes were reached, so that they are found again where mDNS is not."""
+        new = {n: where for n, where in self.hub.reached().items() if self._addresses.get(n) != where}
+        if new:
+            self._addresses |= new
+            with contextlib.suppress(StoreError):
+                self._writer.submit(lambda store: store.put_addresses(new, now_ns), is_urgent=False)
 
     def _look_for_place(self) -> None:
         """Announce the place where it differs from what was announced."""

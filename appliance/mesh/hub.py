@@ -79,6 +79,7 @@ class PeerHub:
         self._handler = handler
         self._links: dict[str, Link] = {}
         self._targets: dict[str, _Target] = {}
+        self._reached: dict[str, tuple[str, int]] = {}
         self._banned_until_s: dict[str, float] = {}
         self._pending: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,6 +124,23 @@ class PeerHub:
             due_s = time.monotonic() + wait_s
             self._targets[found.node] = _Target(found.addresses, found.port, found.node, due_s=due_s)
 
+    def add_known(self, node: str, address: str, port: int) -> None:
+        """Dial a node where it was reached before; what mDNS says of it replaces that."""
+        if len(self._targets) < MAX_TARGETS:
+            self._targets.setdefault(node, _Target((address,), port, node))
+
+    def forget(self, node: str) -> None:
+        """Dial a node no more, and end the link to it."""
+        self._targets = {key: target for key, target in self._targets.items() if target.node != node}
+        self._reached.pop(node, None)
+        link = self._links.get(node)
+        if link is not None:
+            link.close()
+
+    def reached(self) -> Mapping[str, tuple[str, int]]:
+        """Where each node was last reached by dialling it."""
+        return self._reached
+
     def send(self, node: str, message: PeerMessage) -> None:
         """Send to one peer; without a link to it nothing happens."""
         link = self._links.get(node)
@@ -134,12 +152,6 @@ class PeerHub:
         frame = encode_frame(message)
         for link in list(self._links.values()):
             self._write(link, frame)
-
-    def drop(self, node: str) -> None:
-        """End the link to a node, if there is one."""
-        link = self._links.get(node)
-        if link is not None:
-            link.close()
 
     def refuse(self, reason: str) -> None:
         """Count something that was refused, by what stands before the details in brackets."""
@@ -171,7 +183,7 @@ class PeerHub:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _dial_due(self, now_s: float) -> None:
-        for target in self._targets.values():
+        for target in list(self._targets.values()):
             known = target.node in self._links or target.node == self._node
             if not target.dialling and not known and now_s >= target.due_s:
                 target.dialling = True
@@ -184,6 +196,7 @@ class PeerHub:
             link = await self._first_answering(target)
             if link is not None:
                 target.node = link.peer.node
+                self._reached[link.peer.node] = (link.address, target.port)
                 if await self._serve(link) and time.monotonic() - link.since_s > STEADY_S:
                     target.failures = 0
         finally:

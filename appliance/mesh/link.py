@@ -67,6 +67,11 @@ class Link:
         self._early = early
         self._bucket = TokenBucket(MAX_MESSAGES_PER_S, MAX_MESSAGES_BURST)
 
+    @property
+    def address(self) -> str:
+        """The other end's address."""
+        return str((self._writer.get_extra_info("peername") or ("",))[0])
+
     def send(self, frame: bytes) -> bool:
         """Queue a frame; False where the peer does not read what it is sent."""
         if self._writer.is_closing():

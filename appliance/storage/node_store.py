@@ -7,7 +7,7 @@ One thread at a time.
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,18 @@ class NodeStore:
     def add_certificate(self, fingerprint: str, node: str, der: bytes) -> None:
         """Remember a certificate that was checked."""
         self._db.execute("INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)", (fingerprint, node, der))
+
+    def put_addresses(self, addresses: Mapping[str, tuple[str, int]], now_ns: int) -> None:
+        """Remember where nodes were reached."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO addresses VALUES (?, ?, ?, ?)",
+            [(node, address, port, now_ns) for node, (address, port) in addresses.items()],
+        )
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where nodes were last reached."""
+        rows = self._rows("SELECT node, address, port FROM addresses ORDER BY node")
+        return {node: (address, port) for node, address, port in rows}
 
     def put_incidents(
         self, incidents: Sequence[Incident], cancelled: Sequence[str], knowledge: str, now_ns: int

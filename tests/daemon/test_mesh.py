@@ -15,6 +15,7 @@ from appliance.errors import InputError, StoreError
 from appliance.ledger.records import RecordWriter
 from appliance.ledger.roster import Roster
 from appliance.ledger.verify import verify_records
+from appliance.mesh.discovery import Discovery
 from appliance.mesh.trust import create_site, load_credentials
 from appliance.model.air import Air
 from appliance.model.space import Geodetic, NodePose
@@ -202,6 +203,36 @@ def test_both_halves_of_a_partition_end_with_the_same_incident(tmp_path):
             assert all(n.reader.incident(alias)["id"] == first for n in (a, b, c) for alias in ids.values())
 
     run(scenario)
+
+
+def test_peers_find_each_other_again_without_mdns_where_they_met_before(tmp_path, monkeypatch):
+    async def scenario():
+        async with mesh_of(tmp_path, "n1", "n2") as (a, b):
+            await until(lambda: known_to(a) == {"n2": ("127.0.0.1", b.port)})
+            ports = a.port, b.port
+            await a.stop()
+            await b.stop()
+            monkeypatch.setattr(Discovery, "run", silence)
+            await a.start(port=ports[0])
+            await b.start(port=ports[1])
+            await until(lambda: a.alive() == b.alive() == {"n1", "n2"})
+
+    run(scenario)
+
+
+async def silence(_discovery):
+    """An mDNS that nobody hears."""
+    await asyncio.Event().wait()
+
+
+def known_to(node):
+    connection = sqlite3.connect(f"file:{node.folder.database}?mode=ro", uri=True)
+    try:
+        return {
+            n: (address, port) for n, address, port in connection.execute("SELECT node, address, port FROM addresses")
+        }
+    finally:
+        connection.close()
 
 
 def test_picks_from_before_the_localisers_memory_still_become_an_incident(tmp_path):
