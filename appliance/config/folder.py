@@ -41,6 +41,11 @@ class NodeFolder:
         return self.root / "clips"
 
     @property
+    def survey_file(self) -> Path:
+        """What mesh remembers of the survey of the node's place."""
+        return self.root / "survey.json"
+
+    @property
     def map_file(self) -> Path:
         """Streets for the page's map, GeoJSON, optional."""
         return self.root / "map.geojson"

@@ -10,6 +10,7 @@ from appliance.devices.clock import monotonic_now_ns, read_utc_mapping
 from appliance.devices.disabled import DisabledPlace, FixedPlace
 from appliance.devices.gps import GpsdPlace, GpsdSettings
 from appliance.devices.gps_time import GpsdTiming
+from appliance.devices.place import KeptPlace
 from appliance.devices.pulse import PulseReader
 from appliance.model.health import HealthCheck
 from appliance.model.instants import NS_PER_US
@@ -39,14 +40,15 @@ class Witnesses:
     def checks(self, now_ns: int) -> list[HealthCheck]:
         """What is known of the devices, without waiting."""
         clock = [] if self.keeper is None else [self.keeper.check(now_ns)]
-        return [*clock, *self.board.checks(now_ns, monotonic_now_ns())]
+        place = [self.place.check(now_ns)] if isinstance(self.place, KeptPlace) else []
+        return [*clock, *place, *self.board.checks(now_ns, monotonic_now_ns())]
 
 
 def open_witnesses(settings: Settings, folder: NodeFolder) -> Witnesses:
     """The devices that the settings name; their threads end with the process."""
     board = BoardKeeper(folder.root)
     receiver = _receiver(settings) if _needs_receiver(settings) else None
-    place = make_place(settings, receiver)
+    place = make_place(settings, receiver, folder)
     sigma_us = settings.clock.sigma_us
     if sigma_us is not None:
         return Witnesses(place, None, board, round(sigma_us * NS_PER_US))
@@ -73,12 +75,13 @@ def _receiver(settings: Settings) -> GpsdPlace:
     )
 
 
-def make_place(settings: Settings, receiver: GpsdPlace | None) -> PlaceSource:
+def make_place(settings: Settings, receiver: GpsdPlace | None, folder: NodeFolder) -> PlaceSource:
     """The source of the node's place that the settings name."""
     place = settings.place
     if place.source == "disabled":
         return DisabledPlace()
     if place.source == "gpsd" and receiver is not None:
-        return receiver
+        return KeptPlace(receiver, folder.survey_file)
     position = Geodetic(place.lat_deg, place.lon_deg, place.alt_m)
-    return FixedPlace(NodePose(settings.node.id, position, place.sigma_m, place.heading_deg, place.heading_sigma_deg))
+    entered = NodePose(settings.node.id, position, place.sigma_m, place.heading_deg, place.heading_sigma_deg)
+    return FixedPlace(entered) if receiver is None else KeptPlace(receiver, folder.survey_file, entered)

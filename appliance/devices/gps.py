@@ -68,6 +68,11 @@ class GpsdPlace:
                 return Unknown(self._words)
             return FixState(self._fix.mode, self._fix.n_satellites, time.monotonic() - self._fix_seen_s)
 
+    def heading_at(self, position: Geodetic, sigma_m: float) -> NodePose:
+        """The pose of this node at a place that is known from elsewhere."""
+        settings = self._settings
+        return NodePose(settings.node, position, sigma_m, settings.heading_deg, settings.heading_sigma_deg)
+
     def describe(self) -> str:
         """What gpsd said last, or why it says nothing."""
         with self._lock:
