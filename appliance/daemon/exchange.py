@@ -296,7 +296,11 @@ class Exchange:
     def _obey(self, records: Sequence[Record]) -> None:
         """Take nodes out of the site that the site itself says are out."""
         for record in records:
+            if record.kind != REVOCATION_KIND:
+                continue
             statement = statement_of(record, self._opened.roster.site_key)
+            if statement is None:
+                self._refuse("revocation that the site did not sign")
             if statement is None or not self._opened.roster.revoke(statement):
                 continue
             log.warning("node %s was taken out of the site: %s", statement.node, one_line(statement.reason))
