@@ -1,26 +1,18 @@
 """Real ALSA and a real gpsd, without a sound card or a receiver."""
 
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.devices.paced import build_plugin
 from tests.devices.receivers import GPSD, Gpsd, Receiver, wait_until
-
-PLUGIN_SOURCE = Path(__file__).with_name("paced_capture.c")
 
 
 @pytest.fixture(scope="session")
 def paced_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ALSA plugin that captures at a real device's pace."""
-    if shutil.which("gcc") is None or not Path("/usr/include/alsa/asoundlib.h").exists():
-        pytest.skip("gcc and libasound2-dev are needed to build a capture device")
-    library = tmp_path_factory.mktemp("alsa") / "libpaced_capture.so"
-    command = ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-DPIC", "-o", library, PLUGIN_SOURCE]
-    subprocess.run([*command, "-lasound", "-lm"], check=True)
-    return library
+    return build_plugin(tmp_path_factory.mktemp("alsa"))
 
 
 @pytest.fixture
