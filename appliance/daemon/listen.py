@@ -21,8 +21,9 @@ from appliance.mesh.listener import ListenClient
 from appliance.model.audio import ArrayGeometry, AudioBlock
 from appliance.model.classes import Classifier
 from appliance.model.health import HealthCheck, HealthState
-from appliance.model.instants import NS_PER_US
+from appliance.model.instants import NS_PER_US, UtcNs
 from appliance.model.picks import PickId
+from appliance.pipeline.channels import ChannelFault, ChannelFaultKind, ChannelWatch
 from appliance.pipeline.clips import ClipKeeper
 from appliance.pipeline.detector import Detector, DetectorOutput
 from appliance.ports import AudioSource
@@ -76,6 +77,14 @@ class _Gaps:
         self.end_sample = block.first_sample + block.n_samples
 
 
+CHANNEL_FAULTS = {
+    ChannelFaultKind.DEAD: ("hears nothing", "check the microphone and its plug"),
+    ChannelFaultKind.INVERTED: ("is inverted", "exchange the two wires of that microphone"),
+    ChannelFaultKind.SWAPPED: ("stand in each other's place", "exchange their plugs, or their lines in microphones_m"),
+}
+"""What is said of a faulty channel, and what to do."""
+
+
 class Listener:
     """Reads one array and tells mesh what it heard, in the thread that calls `run`."""
 
@@ -89,11 +98,14 @@ class Listener:
         self._ears: Ears | None = None
         self._source: AudioSource | None = None
         self._detector: Detector | None = None
+        self._watch: ChannelWatch | None = None
         self._clips = ClipKeeper(settings.ears.kept_s)
         self._meter = _Meter()
         self._gaps = _Gaps()
         self._fault: str | None = None
         self._fault_since_ns = utc_now_ns()
+        self._channel_faults: tuple[ChannelFault, ...] = ()
+        self._channel_faults_since_ns = utc_now_ns()
         self._heard_s = time.monotonic()
         self._levels_due_s = 0.0
         self._health_due_s = 0.0
@@ -114,6 +126,7 @@ class Listener:
                 self._ears = _choose(self._settings)
                 self._source = make_source(self._settings, self._folder, self._ears, self._utc_mapping)
                 self._detector = self._new_detector(self._source.geometry)
+                self._watch = ChannelWatch(self._source.geometry)
             block = self._source.read(READ_TIMEOUT_S)
             if block is not None:
                 self._heard_s = time.monotonic()
@@ -143,6 +156,8 @@ class Listener:
 
     def _hear(self, block: AudioBlock) -> None:
         assert self._detector is not None  # noqa: S101 - it was made together with the source of the block
+        assert self._watch is not None  # noqa: S101 - so was the watch
+        self._watch.feed(block)
         self._gaps.add(block, time.monotonic())
         output = self._detector.feed(block)
         self._hand_over(output)
@@ -204,7 +219,15 @@ class Listener:
         if now_s < self._health_due_s:
             return
         self._health_due_s = now_s + HEALTH_INTERVAL_S
-        self._client.send_health([self._microphones_check(), self._classifier_check])
+        self._client.send_health([self._microphones_check(), *self._channels_checks(), self._classifier_check])
+
+    def _channels_checks(self) -> list[HealthCheck]:
+        """What is known of the channels: nothing in the first minute, which is no fault of theirs."""
+        if self._watch is None or self._fault is not None or not self._watch.has_opinion:
+            return []
+        if self._watch.faults != self._channel_faults:
+            self._channel_faults, self._channel_faults_since_ns = self._watch.faults, utc_now_ns()
+        return [channels_check(self._channel_faults, self._channel_faults_since_ns)]
 
     def _microphones_check(self) -> HealthCheck:
         source = self._source
@@ -255,3 +278,18 @@ def _load_classifier(settings: Settings) -> tuple[Classifier | None, HealthCheck
         log.error("%s", error)  # noqa: TRY400 - the one line says it all
         return None, HealthCheck("classifier", HealthState.FAILED, error.problem, None, "", now_ns, error.remedy)
     return classifier, HealthCheck("classifier", HealthState.OK, "loaded", None, "", now_ns, "")
+
+
+def channels_check(faults: Sequence[ChannelFault], since_ns: UtcNs) -> HealthCheck:
+    """Which channels are faulty and what to do, in words."""
+    words = "; ".join(f"{_channel_words(fault.channels)} {CHANNEL_FAULTS[fault.kind][0]}" for fault in faults)
+    remedy = "; ".join(dict.fromkeys(CHANNEL_FAULTS[fault.kind][1] for fault in faults))
+    n_faulty = len({channel for fault in faults for channel in fault.channels})
+    state = HealthState.DEGRADED if faults else HealthState.OK
+    return HealthCheck("channels", state, words or "all channels agree", float(n_faulty), "faulty", since_ns, remedy)
+
+
+def _channel_words(channels: Sequence[int]) -> str:
+    """Channels as people count them, from 1."""
+    numbers = " and ".join(str(channel + 1) for channel in channels)
+    return f"channel {numbers}" if len(channels) == 1 else f"channels {numbers}"
