@@ -21,6 +21,7 @@ from appliance.config.folder import NodeFolder
 from appliance.mesh.trust import SiteAuthority
 from appliance.scene.reader import read_scene
 from appliance.storage.status import read_nodes, status_file
+from tests.devices.paced import build_plugin
 from tests.systemd.names import PPS_FOLDER, RECEIVER_PORT, TOKEN
 
 PACKAGES = "systemd,systemd-sysv,dbus,python3,iproute2,procps,udev,gpsd,chrony,libasound2"
@@ -35,7 +36,9 @@ def missing() -> str | None:
     """Why appliances can't be booted here; None where they can."""
     if os.geteuid() != 0:
         return "booting containers needs root"
-    tools = [tool for tool in ("systemd-nspawn", "mmdebstrap", "ip", "nsenter", "gcc") if shutil.which(tool) is None]
+    tools = [
+        tool for tool in ("systemd-nspawn", "mmdebstrap", "ip", "nsenter", "gcc", "curl") if shutil.which(tool) is None
+    ]
     return f"{', '.join(tools)} not installed" if tools else None
 
 
@@ -245,7 +248,10 @@ def _install_units(root: Path, units: Path) -> None:
     add_drop_in(root, "earshot-mesh", f"[Service]\nBindReadOnlyPaths={PPS_FOLDER}:/sys/class/pps\n")
     add_drop_in(root, "earshot-web", f"[Service]\nEnvironment=EARSHOT_WEB_TOKEN={TOKEN}\n")
     # "char-alsa" names nothing where the kernel has no sound: its number does.
-    add_drop_in(root, "earshot-listen", "[Service]\nDeviceAllow=char-116 rw\n")
+    add_drop_in(root, "earshot-listen", "[Unit]\nStartLimitIntervalSec=60\n[Service]\nDeviceAllow=char-116 rw\n")
+    again = root / "etc/systemd/system/earshot-listen.timer.d"
+    again.mkdir()
+    (again / "test.conf").write_text("[Timer]\nOnUnitInactiveSec=\nOnUnitInactiveSec=70s\n")
     for unit in UNITS:
         # `-`: a probe that fails must not keep the process from starting.
         command = f"-/opt/earshot/bin/python -m tests.systemd.probe {unit.removeprefix('earshot-')}"
@@ -271,12 +277,11 @@ def _install_sound(root: Path, scene: Path, index: int) -> tuple[float, float, f
     test = root / "opt/test"
     test.mkdir()
     (test / "sound.raw").write_bytes(samples.T.tobytes())
-    plugin = Path(__file__).parents[1] / "devices/paced_capture.c"
-    run("gcc", "-O2", "-shared", "-fPIC", "-DPIC", "-o", test / "libpaced.so", plugin, "-lasound", "-lm")
+    plugin = build_plugin(test)
     epoch = (scene / "epoch").read_text()
     rate_hz = round(source.sample_rate_hz)
     (root / "etc/asound.conf").write_text(
-        f'pcm_type.paced {{ lib "/opt/test/libpaced.so" }}\n'
+        f'pcm_type.paced {{ lib "/opt/test/{plugin.name}" }}\n'
         f"pcm.array {{ type paced channels {len(samples)} rate {rate_hz} epoch_ns {epoch}"
         f' file "/opt/test/sound.raw" fault "/opt/test/fault" }}\n'
     )

@@ -196,3 +196,31 @@ def picks(node: Appliance) -> int:
     with sqlite3.connect(f"file:{node.state.database}?mode=ro", uri=True) as database:
         query = "SELECT count(*) FROM records WHERE kind = 'pick' AND node = ?"
         return int(database.execute(query, (node.name,)).fetchone()[0])
+
+
+def test_ears_that_crash_again_and_again_stay_down_for_a_while_with_the_page_up(world: World) -> None:
+    world.wait(is_active, "the units to be active", 180.0)
+    node = world.nodes[0]
+
+    def crash() -> bool:
+        pid = main_pid(node, "earshot-listen")
+        if pid != "0":
+            node.inside("kill", f"-{signal.SIGKILL:d}", pid, check=False)
+        return node.unit("earshot-listen.service", "ActiveState").get("ActiveState") == "failed"
+
+    appliances.wait_until(crash, lambda: node.journal("earshot-listen")[-1_000:], 60.0)
+    appliances.wait_until(lambda: node.checks()["ears"]["state"] == "failed", lambda: str(node.checks()), 20.0)
+    assert shown_ears(node) == "failed"
+    # The test's limit is 60 s and its timer 70 s; a node's are ten and eleven minutes.
+    appliances.wait_until(lambda: is_active(node), lambda: node.journal("earshot-listen")[-1_000:], 120.0)
+    appliances.wait_until(lambda: node.checks()["ears"]["state"] == "ok", lambda: str(node.checks()["ears"]), 30.0)
+
+
+def shown_ears(node: Appliance) -> str:
+    """The state of a node's ears as its page says it to a client on the bridge."""
+    command = ["ip", "netns", "exec", namespace(254), "curl", "--silent", "--insecure"]
+    answer = appliances.run(
+        *command, "--header", f"Authorization: Bearer {TOKEN}", f"https://{node.address}:{PORT}/api/nodes"
+    )
+    own = next(shown for shown in json.loads(answer) if shown["id"] == node.name)
+    return str(next(check["state"] for check in own["health"] if check["name"] == "ears"))

@@ -93,13 +93,24 @@ def test_each_process_comes_back_after_any_failure(units: dict[str, Unit]) -> No
     for unit in units.values():
         assert unit.values["Type"] == ["notify"]
         assert unit.values["Restart"] == ["always"]
-        assert unit.values["StartLimitIntervalSec"] == ["0"]
+
+
+def test_what_fails_too_often_waits_and_is_tried_again_and_the_page_always_is(
+    repository: Path, units: dict[str, Unit]
+) -> None:
+    assert units["earshot-web"].values["StartLimitIntervalSec"] == ["0"]
+    for name in ("earshot-mesh", "earshot-listen"):
+        assert int(units[name].values["StartLimitBurst"][0]) - 1 <= 5, "restarts in ten minutes"
+        assert units[name].values["StartLimitIntervalSec"] == ["600"]
+        timer = Unit(repository / "systemd" / f"{name}.timer")
+        assert timer.values["OnUnitInactiveSec"] == ["11min"], "after the limit has passed"
 
 
 def test_the_target_wants_every_process(repository: Path) -> None:
     target = configparser.ConfigParser(interpolation=None)
     target.read(repository / "systemd/earshot.target", "utf-8")
-    assert set(target["Unit"]["Wants"].split()) == {f"{name}.service" for name in SERVICES}
+    timers = {"earshot-mesh.timer", "earshot-listen.timer"}
+    assert set(target["Unit"]["Wants"].split()) == {f"{name}.service" for name in SERVICES} | timers
 
 
 @pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")
