@@ -36,20 +36,22 @@ NOT_MEASURED = [
 
 
 def main() -> int:
-    """Run all steps; status 1 if one failed."""
+    """Run all steps; status 1 if one failed. What was seen until a step broke off is put down all the same."""
     arguments = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="earshot-image-", dir=arguments.scratch) as folder:
         trial = Trial(arguments.image, Path(folder), arguments.timeout_s)
         try:
-            results = trial.run(arguments.cuts)
+            trial.run(arguments.cuts)
+        except (EOFError, OSError) as error:
+            trial.broke_off(error)
         finally:
             if arguments.logs:
                 arguments.logs.mkdir(parents=True, exist_ok=True)
                 for log in Path(folder).glob("*.log"):
                     shutil.copy(log, arguments.logs)
-    text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    results = trial.results()
     if arguments.out:
-        arguments.out.write_text(text, "utf-8")
+        arguments.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for name, passed in results["checks"].items():
         print(f"{'ok  ' if passed else 'FAIL'} {name}")
     return 0 if all(results["checks"].values()) else 1
@@ -89,8 +91,8 @@ class Trial:
         for name in ("vmlinuz", "initrd.img", "cmdline.txt"):
             read_firmware(self._card, f"slot-a/{name}", folder / name)
 
-    def run(self, cuts: int) -> dict[str, Any]:
-        """Everything, in order; the result as it is committed."""
+    def run(self, cuts: int) -> None:
+        """Everything, in order. Raises TimeoutError and EOFError where the emulator does not go on."""
         sound = self._folder / "sound.flac"
         picks = self._folder / "picks.json"
         _simulate(sound)
@@ -102,11 +104,18 @@ class Trial:
         second = self._second_start()
         self._compare(first, second)
         self._pull_plugs(cuts)
+
+    def broke_off(self, error: Exception) -> None:
+        """A step did not come to its end."""
+        self._checks[f"broke off: {error}"] = False
+
+    def results(self) -> dict[str, Any]:
+        """What was seen so far, as it is committed."""
         return {
             "what": "the image in an emulator (qemu -M virt, no KVM)",
             "image": self._image.name,
             "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-            "command": f"image-build/test --cuts {cuts} IMAGE",
+            "command": f"image-build/test --cuts {self._figures.get('cuts', {}).get('plugs pulled', 0)} IMAGE",
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
             "checks": self._checks,
             "figures": self._figures,

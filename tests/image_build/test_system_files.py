@@ -1,5 +1,6 @@
 """Files that land in the root: what may come in, what is kept, and what a shared image must not hold."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -21,10 +22,24 @@ def test_only_what_earshot_serves_may_come_in(image_build: Path) -> None:
     ports = set(re.findall(r"(tcp|udp) dport (\d+)", inputs))
     assert ports == {
         ("udp", "68"),
+        ("udp", "546"),
         ("udp", "5353"),
         ("tcp", str(settings.mesh.port)),
         ("tcp", str(settings.web.port)),
     }
+
+
+@pytest.mark.skipif(
+    shutil.which("nft") is None or os.geteuid() != 0, reason="nft is not installed, or may not be asked"
+)
+def test_the_packet_filter_is_understood(image_build: Path) -> None:
+    done = subprocess.run(
+        ["nft", "--check", "--file", image_build / "files/etc/nftables.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_is_forwarded(image_build: Path) -> None:
