@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from appliance.dsp.arrival import first_arrival
 from appliance.model.air import Air
 from appliance.physics.blasts import ONSET_SAMPLES, friedlander
 from appliance.physics.outdoors import (
@@ -107,3 +108,18 @@ def test_sound_through_a_response_starts_at_its_lead() -> None:
     response = impulse_response([SoundPath(1.0, 0.0, EAST)], (), ONE_EAR, Air(), rng())
     heard = convolve(np.array([1.0, 0.0, 0.0]), response)[0]
     assert int(np.argmax(np.abs(heard))) == LEAD_SAMPLES
+
+
+@pytest.mark.parametrize("distance_m", [50.0, 400.0])
+def test_the_air_delays_no_front(distance_m: float) -> None:
+    rate_hz = 48_000.0
+    listener = Listener(np.zeros((1, 3)), rate_hz)
+    path = SoundPath(distance_m, 0.0, (0.0, 1.0, 0.0))
+    response = impulse_response([path], (), listener, Air(18.0), np.random.default_rng(0))
+    blast = convolve(friedlander(1.0, 0.5e-3, rate_hz).pressure_pa, response)[0]
+    sound = np.concatenate([np.zeros(2_400), blast / np.abs(blast).max(), np.zeros(200)])
+    expected = 2_400 + LEAD_SAMPLES + ONSET_SAMPLES
+
+    front = first_arrival(sound + 1e-3 * np.random.default_rng(1).standard_normal(sound.size), rate_hz, expected)
+
+    assert (front.sample - expected) / rate_hz == pytest.approx(0.0, abs=8e-6)
