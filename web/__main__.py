@@ -82,6 +82,7 @@ def _web_settings(arguments: argparse.Namespace, folder: NodeFolder, settings: S
             control_socket=folder.control_socket,
             page_keys=folder.page_keys,
             clips=folder.clips,
+            geography=_people_file(folder).parent / "geography",
             open_loopback=settings.web.open_loopback,
             open_metrics=settings.web.open_metrics,
         )

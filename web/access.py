@@ -3,11 +3,13 @@
 import hmac
 import ipaddress
 import time
+from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from web.geography import MAX_BYTES
 from web.problems import Refusal
 from web.roles import Person, Proof, Role
 from web.routes import PUBLIC, roles_of
@@ -17,6 +19,8 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-Earshot-Csrf"
 CSRF_FIELD = "csrf"
+LARGE = MappingProxyType({"geography.give": MAX_BYTES + 64 * 1024})
+"""What may be larger than an ordinary request, from who may send it at all."""
 PASS_SCHEME = "pass"  # noqa: S105  # the name of a scheme, no secret
 ORIGINS_FOR_S = 2.0
 """How long the addresses of the site's nodes are believed before they are read anew."""
@@ -139,9 +143,15 @@ def _share(response: Response, origins: Origins) -> None:
 
 def _admit(site: Site, origins: Origins) -> AnyResponse | None:
     """None where the person may go on. Raises Refusal, or sends a browser to the page to log in."""
-    roles = roles_of(str(request.endpoint), request.method)
-    if request.method not in SAFE_METHODS:
+    refusal = _check_role(site)
+    if refusal is None and request.method not in SAFE_METHODS:
+        request.max_content_length = LARGE.get(str(request.endpoint), request.max_content_length)
         _check_forgery(site, origins)
+    return refusal
+
+
+def _check_role(site: Site) -> AnyResponse | None:
+    roles = roles_of(str(request.endpoint), request.method)
     is_metrics = request.endpoint == "api.metrics" and site.settings.open_metrics
     if roles is PUBLIC or is_metrics:
         return None

@@ -42,7 +42,7 @@ def incidents() -> Response:
     since = checked_cursor(request.args.get("since"), site.texts)
     cursor = site.reader.latest_cursor()
     bodies = site.reader.incidents(limit=limit, since=since)
-    response = json_response(views.incidents(bodies, site.reader, site.texts))
+    response = json_response(views.incidents(bodies, site.reader, site.texts, site.geography))
     response.headers[CURSOR_HEADER] = cursor
     return response
 
@@ -54,7 +54,7 @@ def incident(incident_id: str) -> Response:
     body = site.reader.incident(incident_id)
     if body is None:
         raise Refusal(404, site.texts.say("error.incident", id=incident_id), site.texts["error.incident.remedy"])
-    return json_response(views.incidents([body], site.reader, site.texts)[0])
+    return json_response(views.incidents([body], site.reader, site.texts, site.geography)[0])
 
 
 @blueprint.get("/api/nodes")

@@ -2,7 +2,8 @@
 
 from flask import Flask
 
-from web import access, api, clips, live, login, pages, present, problems, remarks, trust
+from web import access, api, clips, live, login, owner, pages, present, problems, remarks, trust
+from web.geography import Geography
 from web.hub import Hub
 from web.mapfile import MapFile
 from web.mesh import Mesh
@@ -29,19 +30,28 @@ def create_app(settings: WebSettings, reader: Reader, people: People | None = No
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["utc"] = present.iso_time
+    geography = Geography(settings.geography, settings.map_file)
     hub = Hub(
         reader,
-        presenter(reader, texts),
+        presenter(reader, texts, geography),
         max_clients=settings.max_event_clients,
         queue_limit=settings.event_queue,
     )
     watch = Watch(hub, settings.control_socket)
-    passes = Passes(settings.page_keys)
     app.extensions[EXTENSION] = Site(
-        settings, reader, texts, hub, watch, MapFile(settings.map_file), people, passes, Mesh(settings.control_socket)
+        settings=settings,
+        reader=reader,
+        texts=texts,
+        hub=hub,
+        watch=watch,
+        map=MapFile(settings.map_file),
+        people=people,
+        passes=Passes(settings.page_keys),
+        mesh=Mesh(settings.control_socket),
+        geography=geography,
     )
     access.install(app)
     problems.install(app, texts)
-    for part in (pages, api, clips, live, login, remarks, trust):
+    for part in (pages, api, clips, live, login, owner, remarks, trust):
         app.register_blueprint(part.blueprint)
     return app

@@ -71,7 +71,7 @@ def events() -> Response:
 def stream(site: Site, client: Client, opening: bytes, missed: Sequence[Event]) -> Iterator[bytes]:
     """What one client is sent: `opening`, what it `missed`, then what the hub hands out, until one of them ends it."""
     yield opening + _heartbeat(site)
-    show = presenter(site.reader, site.texts)
+    show = presenter(site.reader, site.texts, site.geography)
     # The hub has been filling the queue since before `missed` was read, so the two may overlap.
     seen: set[str | None] = set()
     while missed:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from appliance.model.health import HealthState
+from web.gazetteer import Address
 from web.texts import Texts
 
 CONFIDENCE_WORDS = ((0.9, "very-likely"), (0.7, "likely"), (0.5, "uncertain"), (0.0, "doubtful"))
@@ -100,6 +101,20 @@ def distance(metres: float, texts: Texts) -> str:
     if metres <= 1_000:
         return texts.say("unit.m", value=math.ceil(metres))
     return texts.say("unit.km", value=f"{math.ceil(metres / 100) / 10:.1f}")
+
+
+def address_line(address: Address, texts: Texts) -> str:
+    """Street and cross street, else distance from a named place; then beats and zones. Empty: nothing is known."""
+    parts = []
+    if address.street:
+        at = texts.say("address.cross", street=address.street, cross=address.cross) if address.cross else address.street
+        parts.append(at)
+    elif address.near:
+        compass = texts[f"compass.{COMPASS[round(address.near_bearing_deg / 45.0) % 8]}"]
+        far = distance(address.near_m, texts)
+        parts.append(texts.say("address.near", distance=far, compass=compass, place=address.near))
+    parts += [texts.say("address.zone", kind=kind.capitalize(), name=name) for kind, name in address.zones.items()]
+    return ", ".join(parts)
 
 
 def nodes(bodies: Sequence[Mapping[str, Any]], texts: Texts) -> list[dict[str, Any]]:

@@ -46,6 +46,8 @@ ROUTES: Mapping[tuple[str, str], frozenset[Role] | None] = MappingProxyType(
         ("remarks.review", "POST"): REVIEWING,
         ("remarks.said", "GET"): EVERYBODY,
         ("remarks.exercise", "POST"): REVIEWING,
+        ("geography.page", "GET"): INSTALLING,
+        ("geography.give", "POST"): INSTALLING,
         ("login.people", "GET"): INSTALLING,
         ("login.add", "POST"): INSTALLING,
         ("login.remove", "POST"): INSTALLING,

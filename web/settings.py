@@ -19,6 +19,7 @@ class WebSettings:
     control_socket:    the mesh process's socket that says when the store changed; None: only the store is watched
     page_keys:         folder with the key and certificates of these pages, which mesh fills; None: none
     clips:             folder with the sound that mesh kept; None: none
+    geography:         folder for the owner's streets, zones and places; None: none can be given
     open_loopback:     whoever asks from this machine itself needs no login and may do everything: the demo's way
     open_metrics:      whether monitoring may read /metrics without a login
     language:          which catalogue of texts the page uses
@@ -33,6 +34,7 @@ class WebSettings:
     control_socket: Path | None = None
     page_keys: Path | None = None
     clips: Path | None = None
+    geography: Path | None = None
     open_loopback: bool = False
     open_metrics: bool = False
     language: str = "en"

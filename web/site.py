@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from web.geography import Geography
 from web.hub import Hub
 from web.mapfile import MapFile
 from web.mesh import Mesh
@@ -31,6 +32,7 @@ class Site:
     people: People | None
     passes: Passes
     mesh: Mesh
+    geography: Geography
 
     def close(self) -> None:
         """End all streams and the thread that feeds them."""
