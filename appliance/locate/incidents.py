@@ -10,6 +10,7 @@ from appliance.locate.associate import Explanation
 from appliance.locate.category import judge_located
 from appliance.locate.lone import lone_incidents
 from appliance.locate.settings import LocateSettings
+from appliance.locate.shooting import Round, tell_shooting
 from appliance.locate.sources import EpisodeFindings, Source
 from appliance.locate.uncertainty import ellipse_95
 from appliance.model.incidents import Alternative, Arrival, Incident, Shot
@@ -69,13 +70,11 @@ def _time_ns(source: Source, time_s: float) -> int:
 
 
 def _incident(group: Sequence[tuple[EpisodeFindings, Source]], settings: LocateSettings) -> Incident:
-    shots: list[Shot] = []
-    members: list[Pick] = []
-    for shooter, (_, source) in enumerate(group, start=1):
-        shots.extend(_shots(source, shooter, settings))
-        members.extend(source.hearing.picks[i] for i in source.best.member[source.best.member >= 0])
-    shots.sort(key=lambda s: (s.time_ns, s.shooter))
-    lead = max((source for _, source in group), key=lambda s: (s.best.score, -s.best.time_s[0]))
+    sources = [source for _, source in group]
+    shooting = tell_shooting(sources, settings)
+    shots = tuple(_shot(r, sources, settings) for r in shooting.rounds)
+    members = [source.hearing.picks[i] for source in sources for i in source.best.member[source.best.member >= 0]]
+    lead = max(sources, key=lambda s: (s.best.score, -s.best.time_s[0]))
     verdict = judge_located(members, lead.belief)
     ids = sorted({pick.id for pick in members})
     episodes = {id(episode): episode for episode, _ in group}
@@ -88,32 +87,28 @@ def _incident(group: Sequence[tuple[EpisodeFindings, Source]], settings: LocateS
         ellipse=shots[0].ellipse,
         category=verdict.category,
         confidence=verdict.confidence,
-        shots=tuple(shots),
-        shooters=len(group),
+        shots=shots,
+        shooters=shooting.shooters,
         rounds_range=(len(shots), len(shots)),
         reason="two places explain the arrivals about equally well" if ambiguity else None,
         alternatives=ambiguity,
         aliases=tuple(ids[1 : 1 + _MAX_ALIASES]),
-        shooter_probabilities={len(group): 1.0},
+        shooter_probabilities=shooting.probabilities,
+        first_shooter=shooting.first,
+        movement=shooting.movement,
     )
 
 
-def _shots(source: Source, shooter: int, settings: LocateSettings) -> list[Shot]:
-    best = source.best
-    position = _place(source.hearing.frame, best.fix.place_m)
-    ellipse = ellipse_95(_covariance_m2(source))
-    sigma_ns = round(math.sqrt(best.fix.covariance[6, 6]) * NS_PER_S)
-    return [
-        Shot(
-            time_ns=UtcNs(_time_ns(source, float(best.time_s[k]))),
-            time_sigma_ns=sigma_ns,
-            position=position,
-            ellipse=ellipse,
-            shooter=shooter,
-            arrivals=_arrivals(source.hearing.picks, best, k, settings),
-        )
-        for k in range(len(best.time_s))
-    ]
+def _shot(round_: Round, sources: Sequence[Source], settings: LocateSettings) -> Shot:
+    source, lead = sources[round_.source], sources[round_.frame_of]
+    return Shot(
+        time_ns=UtcNs(round_.time_ns),
+        time_sigma_ns=round(math.sqrt(lead.best.fix.covariance[6, 6]) * NS_PER_S),
+        position=_place(lead.hearing.frame, np.array(round_.place_m)),
+        ellipse=ellipse_95(_covariance_m2(lead)),
+        shooter=round_.shooter,
+        arrivals=_arrivals(source.hearing.picks, source.best, round_.index, settings),
+    )
 
 
 def _arrivals(picks: Sequence[Pick], best: Explanation, k: int, settings: LocateSettings) -> tuple[Arrival, ...]:

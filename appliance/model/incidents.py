@@ -64,6 +64,30 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstShooter:
+    """Who fired first, by number, and how probable that is."""
+
+    shooter: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """How the shooter moved: speed with its 1-sigma and the bearing moved to, or the reason why none is told."""
+
+    speed_mps: float | None = None
+    bearing_deg: float | None = None
+    sigma_mps: float | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a movement that is neither told in full nor excused."""
+        told = [value is not None for value in (self.speed_mps, self.bearing_deg, self.sigma_mps)]
+        if any(told) != all(told) or all(told) == (self.reason is not None):
+            raise ValueError("a movement has speed, bearing and sigma, or a reason why not")
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """Shots that belong together. A pure function of the picks: the same picks give the same incident on every node.
 
@@ -72,6 +96,9 @@ class Incident:
     time_ns:    UTC of the first round at its source
     confidence: probability that `category` is right, 0..1
     reason:     why there is no position, where there is none
+    shooter_probabilities: of each number of shooters
+    first_shooter: None where there is one shooter, or none was told apart
+    movement:   None where nothing was located
     """
 
     id: PickId
@@ -89,6 +116,8 @@ class Incident:
     alternatives: tuple[Alternative, ...] = ()
     aliases: tuple[PickId, ...] = ()
     shooter_probabilities: dict[int, float] = field(default_factory=dict)
+    first_shooter: FirstShooter | None = None
+    movement: Movement | None = None
 
     @property
     def rounds(self) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from appliance.model.incidents import Alternative, BearingLine, Incident, Shot
+from appliance.model.incidents import Alternative, BearingLine, Incident, Movement, Shot
 from appliance.model.space import Ellipse
 from appliance.wire.documents import (
     Degrees,
@@ -118,7 +118,7 @@ class IncidentJson(msgspec.Struct, frozen=True, kw_only=True):
 
 def incident_json(incident: Incident) -> IncidentJson:
     """The incident in the format's shape; optional fields only where they are known."""
-    place = incident.position
+    place, first = incident.position, incident.first_shooter
     return IncidentJson(
         id=incident.id,
         revision=incident.revision,
@@ -137,6 +137,8 @@ def incident_json(incident: Incident) -> IncidentJson:
         aliases=incident.aliases or msgspec.UNSET,
         rounds_range=incident.rounds_range,
         shooter_probabilities=_text_keys(incident.shooter_probabilities) or msgspec.UNSET,
+        first_shooter=FirstShooterJson(first.shooter, first.probability) if first else msgspec.UNSET,
+        movement=_movement(incident.movement) if incident.movement else msgspec.UNSET,
         alternatives=tuple(_alternative(a) for a in incident.alternatives) or msgspec.UNSET,
     )
 
@@ -186,6 +188,10 @@ def _ellipse(ellipse: Ellipse | None) -> EllipseJson | None:
 
 def _bearing(line: BearingLine) -> BearingJson:
     return BearingJson(line.node, line.bearing_deg, line.sigma_deg)
+
+
+def _movement(movement: Movement) -> MovementJson:
+    return MovementJson(movement.speed_mps, movement.bearing_deg, movement.sigma_mps, movement.reason)
 
 
 def _alternative(alternative: Alternative) -> AlternativeJson:

@@ -1,11 +1,21 @@
 """Incidents: the format's fields, exactly, and back."""
 
+import dataclasses
 import json
 
 import pytest
 
 from appliance.errors import InputError
-from appliance.model.incidents import Alternative, Arrival, BearingLine, Category, Incident, Shot
+from appliance.model.incidents import (
+    Alternative,
+    Arrival,
+    BearingLine,
+    Category,
+    FirstShooter,
+    Incident,
+    Movement,
+    Shot,
+)
 from appliance.model.instants import UtcNs
 from appliance.model.picks import PickId
 from appliance.model.space import Ellipse, Geodetic
@@ -102,6 +112,29 @@ def test_an_incident_without_a_place_has_nulls_a_bearing_and_a_reason() -> None:
     assert plain["bearing"] == {"from": "n1", "deg": 212.0, "sigma_deg": 3.0}
     assert plain["reason"] == "one node heard it"
     assert "aliases" not in plain
+
+
+@pytest.mark.parametrize(
+    ("movement", "plain"),
+    [
+        (Movement(1.4, 87.0, 0.2), {"speed_mps": 1.4, "bearing_deg": 87.0, "sigma": 0.2}),
+        (Movement(reason="cannot tell: one round"), {"reason": "cannot tell: one round"}),
+    ],
+)
+def test_order_and_movement_are_written_as_the_format_has_them(movement: Movement, plain: dict[str, object]) -> None:
+    incident = dataclasses.replace(located(), first_shooter=FirstShooter(2, 0.97), movement=movement)
+    written = incident_to_dict(incident)
+    assert written["first_shooter"] == {"shooter": 2, "probability": 0.97}
+    assert written["movement"] == plain
+    assert decode_incident(encode_incident(incident)) == incident_json(incident)
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"speed_mps": 1.0}, {"speed_mps": 1.0, "bearing_deg": 2.0, "sigma_mps": 0.1, "reason": "and not"}]
+)
+def test_a_movement_half_told_is_refused(told: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="movement"):
+        Movement(**told)  # type: ignore[arg-type]  # any mixture of fields
 
 
 @pytest.mark.parametrize("incident", [located(), unlocated()])
