@@ -187,8 +187,8 @@ def _add_path(samples: Floats, path: SoundPath, delays_s: Floats, sample_rate_hz
 
 
 def _path_spectrum(path: SoundPath, frequency_hz: Floats, air: Air) -> Complexes:
-    # Air takes most by the relaxation of oxygen, at 20 kHz and above: below that there is hardly any dispersion, and sound
-    # travels at the speed that travel times are worked out with. A minimum phase would make it 0.5 us a metre late.
+    # Air takes most by the relaxation of oxygen, at 20 kHz and above: below that there is hardly any dispersion, and it
+    # travels at the speed that travel times are worked out with. A least phase would make it 0.5 us a metre late.
     absorbed = 10.0 ** (-absorption_db_per_m(frequency_hz, air) * path.length_m / 20.0)
     edge = minimum_phase(barrier_db(frequency_hz, path.detour_m, air))
     spectrum: Complexes = absorbed * edge * (path.gain / max(path.length_m, 1.0))
