@@ -1,4 +1,4 @@
-"""The listening process's loop on a real ALSA device; the test plays mesh at the other end of its socket."""
+"""The listening process: what it says of itself, and its loop on a real ALSA device, with the test as mesh."""
 
 import threading
 import time
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from appliance.config.folder import NodeFolder
 from appliance.config.settings import parse_settings
-from appliance.daemon.listen import Listener
+from appliance.daemon.listen import Listener, channels_check
 from appliance.model.health import HealthState
+from appliance.model.instants import UtcNs
 from appliance.model.picks import pick_id
+from appliance.pipeline.channels import ChannelFault, ChannelFaultKind
 from appliance.wire.messages import ClipMessage, ClipRequestMessage, ClockMessage, HealthMessage, PickMessage
 from tests.devices.paced import build_plugin
 from tests.mesh.test_listener import Mesh
@@ -138,3 +140,28 @@ def test_an_array_that_is_unplugged_is_told_and_heard_again_when_it_is_back(mesh
     array.mend()
     wait_for(mesh, HealthState.DEGRADED, "samples lost 1 times since the start")
     next_pick(mesh)
+
+
+def test_faulty_channels_are_named_as_people_count_them_with_what_to_do() -> None:
+    faults = (
+        ChannelFault(ChannelFaultKind.DEAD, (2,)),
+        ChannelFault(ChannelFaultKind.DEAD, (4,)),
+        ChannelFault(ChannelFaultKind.SWAPPED, (0, 5)),
+    )
+
+    check = channels_check(faults, UtcNs(7))
+
+    assert check.state is HealthState.DEGRADED
+    assert check.words == (
+        "channel 3 hears nothing; channel 5 hears nothing; channels 1 and 6 stand in each other's place"
+    )
+    assert check.number == 4.0
+    assert check.remedy.count("check the microphone and its plug") == 1
+    assert "exchange their plugs" in check.remedy
+
+
+def test_channels_that_agree_are_fine() -> None:
+    check = channels_check((), UtcNs(7))
+
+    assert check.state is HealthState.OK
+    assert check.remedy == ""
