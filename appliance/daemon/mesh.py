@@ -265,7 +265,8 @@ class MeshProcess:
 
     def _announcement(self, port: int) -> Announcement:
         site = self._credentials.site
-        return Announcement(self._node, site.name, site.fingerprint, self._credentials.enrolled.fingerprint, port)
+        key = self._credentials.enrolled.fingerprint
+        return Announcement(self._node, site.name, site.fingerprint, key, port, pages=self._setup.url or "")
 
     def _introduce(self) -> None:
         """Say who this node is: the first records of an epoch after the one that opens it."""
@@ -409,9 +410,12 @@ class MeshProcess:
 
     def _view(self, now_ns: int) -> View:
         problem = self._writer.problem
+        now_s = time.monotonic()
+        times = self.hub.peer_times().items()
         return View(
             now_ns=now_ns,
-            now_s=time.monotonic(),
+            now_s=now_s,
+            ahead_ns={node: said_ns - now_ns + int((now_s - at_s) * NS_PER_S) for node, (said_ns, at_s) in times},
             peers=self.hub.peers(),
             members=self._exchange.members,
             refused=self.hub.refused,

@@ -12,6 +12,7 @@ from appliance.ledger.health import (
     clock_check,
     ears_check,
     is_alive,
+    peer_trouble,
     peers_check,
     place_check,
     storage_check,
@@ -151,7 +152,7 @@ class NodesBoard:
             ),
             "clock": clock_check(levels.clock_sigma_ns if levels else None, since),
             "place": place_check(self._pose.sigma_m if self._pose else None, since),
-            "peers": peers_check(n_alive, silent, view.refused, since),
+            "peers": peers_check(n_alive, silent, self._troubled(view), view.refused, since),
             "storage": storage_check(view.storage_problem, view.storage_remedy, since),
         }
         for name, check in (*self._ears.checks.items(), *((c.name, c) for c in view.checks)):
@@ -159,6 +160,12 @@ class NodesBoard:
             if own is None or _SEVERITY.index(check.state) >= _SEVERITY.index(own.state):
                 checks[name] = check
         return list(checks.values())
+
+    def _troubled(self, view: "View") -> dict[str, str]:
+        """Peers alive that are no help in locating, with what is wrong with each."""
+        alive = {node: peer for node, peer in self._peers.items() if peer.alive}
+        troubles = {node: peer_trouble(peer.checks, view.ahead_ns.get(node)) for node, peer in alive.items()}
+        return {node: trouble for node, trouble in troubles.items() if trouble}
 
     def _peer(self, node: str) -> _Peer:
         return self._peers.setdefault(node, _Peer())
@@ -195,6 +202,7 @@ class View:
     """What the rest of the process knows at one moment, for `NodesBoard.update`.
 
     peers:   linked nodes and when each was last heard, monotonic
+    ahead_ns: how far each one's time was ahead of this node's at its last heartbeat
     members: nodes of the site ever met
     refused: what was refused, by reason
     checks:  checks made elsewhere in the process
@@ -208,6 +216,7 @@ class View:
     storage_problem: str | None
     storage_remedy: str
     checks: Sequence[HealthCheck]
+    ahead_ns: Mapping[str, int] = field(default_factory=dict)
 
 
 def _place(pose: NodePose | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from appliance.model.health import HealthCheck, HealthState
-from appliance.model.instants import NS_PER_MS, UtcNs
+from appliance.model.instants import NS_PER_MS, NS_PER_S, UtcNs
 from appliance.timing.discipline import ClockVerdict, Unknown
 
 HEARTBEAT_S = 1.0
@@ -16,6 +16,8 @@ DEAF_DBFS = -110.0
 """A 16-bit converter's own noise lies above -98 dBFS; a channel below this delivers zeros."""
 MAX_CLOCK_SIGMA_NS = 5 * NS_PER_MS
 """Beyond it a node's picks stay out of fixes: 5 ms are 1.7 m of sound path, as much as the street's scatter."""
+MAX_HEARTBEAT_OFF_NS = 2 * NS_PER_S
+"""A heartbeat is read a stall of the network late at most; a clock set by hand or never is off by more."""
 GOOD_CLOCK_SIGMA_NS = NS_PER_MS
 LITTLE_SPACE_BYTES = 500_000_000
 """A busy week's log; below this a node soon can't keep it."""
@@ -97,22 +99,44 @@ def place_check(sigma_m: float | None, since_ns: UtcNs) -> HealthCheck:
     return HealthCheck("place", HealthState.OK, "position known", sigma_m, "m", since_ns, "")
 
 
-def peers_check(n_alive: int, silent: Sequence[str], refused: Mapping[str, int], since_ns: UtcNs) -> HealthCheck:
-    """Whether the mesh is whole: peers alive, those enrolled but silent, and counts of what was refused, by reason."""
-    refusals = "; ".join(f"{n} refused: {reason}" for reason, n in sorted(refused.items()))
-    if silent:
-        words = f"{n_alive} alive, silent: {', '.join(silent)}"
-        remedy = "check power and network of the silent nodes"
-        state = HealthState.DEGRADED if n_alive else HealthState.FAILED
-    elif n_alive == 0:
-        words, state = "alone", HealthState.DEGRADED
+def peer_trouble(checks: Sequence[HealthCheck], ahead_ns: int | None) -> str:
+    """What is wrong with a peer that is alive, so that it is no help in locating; empty: nothing that is known.
+
+    checks:   what it says of itself
+    ahead_ns: how far its time was ahead of this node's at its last heartbeat; None: not known
+    """
+    words = [f"{c.name}: {c.words}" for c in checks if c.name in ("ears", "clock") and c.state is HealthState.FAILED]
+    if ahead_ns is not None and abs(ahead_ns) > MAX_HEARTBEAT_OFF_NS:
+        words.append(f"time differs by {abs(ahead_ns) / NS_PER_S:.1f} s from this node's")
+    return ", ".join(words)
+
+
+def peers_check(
+    n_alive: int, silent: Sequence[str], troubled: Mapping[str, str], refused: Mapping[str, int], since_ns: UtcNs
+) -> HealthCheck:
+    """Whether the mesh is whole.
+
+    n_alive:  peers alive
+    silent:   those enrolled but silent
+    troubled: those alive that are no help in locating, with what is wrong with each
+    refused:  counts of what was refused, by reason
+    """
+    state, remedy = HealthState.OK, ""
+    words = [f"{n_alive} alive"]
+    if n_alive == 0:
+        state, words = HealthState.DEGRADED, ["alone"]
         remedy = "start a second node; three are needed for a place"
-    else:
-        words, remedy, state = f"{n_alive} alive", "", HealthState.OK
-    words = f"{words}; {refusals}" if refusals else words
-    if refusals and not remedy:
+    if troubled:
+        words += [f"{node} hears with trouble ({what})" for node, what in sorted(troubled.items())]
+        state, remedy = HealthState.DEGRADED, "open the page of the node that is named, and do what its health says"
+    if silent:
+        words[0] = f"{n_alive} alive, silent: {', '.join(silent)}"
+        state = HealthState.DEGRADED if n_alive else HealthState.FAILED
+        remedy = "check power and network of the silent nodes"
+    words += [f"{n} refused: {reason}" for reason, n in sorted(refused.items())]
+    if refused and not remedy:
         remedy = "find the machine that sends it; good peers are not affected"
-    return HealthCheck("peers", state, words, n_alive, "peers", since_ns, remedy)
+    return HealthCheck("peers", state, "; ".join(words), n_alive, "peers", since_ns, remedy)
 
 
 def storage_check(problem: str | None, remedy: str, since_ns: UtcNs) -> HealthCheck:

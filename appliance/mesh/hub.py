@@ -95,6 +95,10 @@ class PeerHub:
         """Linked nodes, and the monotonic time when each was last heard."""
         return {node: link.last_heard_s for node, link in self._links.items()}
 
+    def peer_times(self) -> dict[str, tuple[int, float]]:
+        """What time (UTC) linked nodes said it was, and the monotonic time when they did."""
+        return {node: link.peer_time for node, link in self._links.items() if link.peer_time is not None}
+
     async def listen(self, addresses: tuple[str, ...], port: int) -> int:
         """Accept peers on `addresses` (none: all) and `port` (0: any free one, the same on all); returns the port.
 
@@ -248,7 +252,9 @@ class PeerHub:
             self._handler.peer_up(link.peer)
             while messages := await link.receive():
                 for message in messages:
-                    if not isinstance(message, HeartbeatMessage):
+                    if isinstance(message, HeartbeatMessage):
+                        link.peer_time = (message.time_ns, link.last_heard_s)
+                    else:
                         self._handler.peer_said(node, message)
         except PeerError as error:
             self._ban(node, error)

@@ -62,6 +62,7 @@ class Link:
         self.peer = peer
         self.dialler = dialler
         self.since_s = self.last_heard_s = time.monotonic()
+        self.peer_time: tuple[int, float] | None = None
         self._reader, self._writer = streams
         self._decoder = decoder
         self._early = early

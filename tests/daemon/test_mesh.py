@@ -84,6 +84,19 @@ def test_what_nodes_know_of_each_other_is_there_to_be_shown(tmp_path):
     run(scenario)
 
 
+def test_peers_report_a_node_that_has_no_clock_or_no_ears_any_more(tmp_path):
+    async def scenario():
+        async with mesh_of(tmp_path, "n1", "n2") as (a, b):
+            b.ears.send_levels(time.time_ns(), 1_000, [(-60.0, -50.0, 0)])
+            await until(lambda: b.health()["clock"]["state"] == "ok")
+            b.ears.send_levels(time.time_ns(), 6_000_000, [(-60.0, -50.0, 0)])
+            await until(lambda: "n2 hears with trouble (clock: too uncertain for fixes" in a.health()["peers"]["words"])
+            await until(lambda: "ears: no sound arrives" in a.health()["peers"]["words"])  # nothing more was said
+            assert a.health()["peers"]["state"] == "degraded"
+
+    run(scenario)
+
+
 def test_a_node_that_is_moved_is_shown_and_used_at_its_new_place(tmp_path):
     async def scenario():
         async with mesh_of(tmp_path, "n1", "n2") as (a, b):

@@ -6,6 +6,7 @@ from appliance.ledger.health import (
     disk_check,
     ears_check,
     is_alive,
+    peer_trouble,
     peers_check,
     place_check,
     power_check,
@@ -13,6 +14,7 @@ from appliance.ledger.health import (
     temperature_check,
 )
 from appliance.model.health import HealthState
+from appliance.model.instants import NS_PER_MS
 from appliance.timing.discipline import Unknown
 
 
@@ -35,10 +37,10 @@ def test_a_peer_is_dead_after_four_seconds_of_silence_and_unknown_ones_are_not_a
         (clock_check(5_000_001, 1), HealthState.FAILED),
         (place_check(None, 1), HealthState.UNKNOWN),
         (place_check(1.0, 1), HealthState.OK),
-        (peers_check(4, [], {}, 1), HealthState.OK),
-        (peers_check(0, [], {}, 1), HealthState.DEGRADED),
-        (peers_check(3, ["n5"], {}, 1), HealthState.DEGRADED),
-        (peers_check(0, ["n5"], {}, 1), HealthState.FAILED),
+        (peers_check(4, [], {}, {}, 1), HealthState.OK),
+        (peers_check(0, [], {}, {}, 1), HealthState.DEGRADED),
+        (peers_check(3, ["n5"], {}, {}, 1), HealthState.DEGRADED),
+        (peers_check(0, ["n5"], {}, {}, 1), HealthState.FAILED),
         (storage_check(None, "", 1), HealthState.OK),
         (storage_check("disk full", "make room", 1), HealthState.FAILED),
         (ears_check(0.1, [-60.0, -3.0], 1, [1]), HealthState.DEGRADED),
@@ -72,11 +74,11 @@ def test_what_a_board_does_not_tell_is_unknown_and_never_ok():
 
 def test_silent_channels_and_nodes_are_named():
     assert "2" in ears_check(0.1, [-60.0, -140.0], 1).words
-    assert "n5" in peers_check(3, ["n5"], {}, 1).words
+    assert "n5" in peers_check(3, ["n5"], {}, {}, 1).words
 
 
 def test_what_was_refused_is_shown_with_its_count():
-    check = peers_check(3, [], {"signature does not fit": 7}, 1)
+    check = peers_check(3, [], {}, {"signature does not fit": 7}, 1)
     assert "7 refused: signature does not fit" in check.words
     assert check.state is HealthState.OK, "good peers are not affected"
 
@@ -89,3 +91,16 @@ def test_since_counts_from_the_change_of_state():
     assert board.checks()[0].number == pytest.approx(0.002)
     assert board.put(clock_check(6_000_000, 30))
     assert board.checks()[0].since_ns == 30
+
+
+def test_a_peer_that_is_alive_and_no_help_is_named_with_what_is_wrong():
+    deaf = ears_check(9.0, [], 1)
+    coasting = clock_check(4 * NS_PER_MS, 1)
+    lost = clock_check(6 * NS_PER_MS, 1)
+    assert peer_trouble([ears_check(0.1, [-60.0], 1), coasting], 10**9) == ""
+    assert peer_trouble([deaf, lost], None) == "ears: no sound arrives, clock: too uncertain for fixes"
+    assert peer_trouble([], -3 * 10**9) == "time differs by 3.0 s from this node's"
+    check = peers_check(3, [], {"n4": "ears: no sound arrives"}, {}, 1)
+    assert check.state is HealthState.DEGRADED
+    assert "n4 hears with trouble (ears: no sound arrives)" in check.words
+    assert check.remedy
