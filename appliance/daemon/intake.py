@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 LATE_AFTER_NS = 840 * NS_PER_S
 """Fusion forgets picks after 900 s; what comes in later than this is located in a window of its own."""
+MAX_REASONS = 64
+OTHER_REASONS = "other reasons"
+"""A peer that makes up kinds makes up reasons; those beyond so many are counted together."""
 PLAUSIBLE_UTC_NS = UtcNs(1_735_689_600 * NS_PER_S)
 """2025-01-01: a clock that says less has not been set since power-on and can't judge the age of anything."""
 
@@ -61,9 +64,10 @@ class Intake:
     def _input(self, record: Record, now_ns: int) -> Input | None:
         body = decode_body(record)
         if isinstance(body, Unread):
-            if body.reason not in self._unread:
-                log.warning("a record of %s is kept but not used: %s", record.node, body.reason)
-            self._unread[body.reason] += 1
+            reason = body.reason if len(self._unread) < MAX_REASONS or body.reason in self._unread else OTHER_REASONS
+            if reason not in self._unread:
+                log.warning("a record of %s is kept but not used: %s", record.node, reason)
+            self._unread[reason] += 1
             return None
         if isinstance(body, PickBody):
             return self._pick(record, body, now_ns)

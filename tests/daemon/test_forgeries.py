@@ -317,6 +317,19 @@ def test_every_forgery_is_refused_for_its_own_reason_and_makes_nothing(tmp_path)
     scenario_with_forger(tmp_path, scenario)
 
 
+def test_made_up_kinds_fill_neither_memory_nor_the_log(tmp_path, caplog):
+    async def scenario(victim, forger, intake, used):
+        writer = forger.writer()
+        said = [writer.write(*encode_body(EpochBody(0, 0, "x")), NOW_NS)]
+        said += [writer.write(f"kind-{n}", b"\x80", NOW_NS) for n in range(300)]
+        victim.exchange._on_records(said)
+        assert len(intake.unread) <= 65
+        assert intake.unread["other reasons"] > 200
+        assert len(caplog.records) < 100
+
+    scenario_with_forger(tmp_path, scenario)
+
+
 def test_who_is_not_of_the_site_gets_no_further_than_the_door(tmp_path):
     async def scenario(victim, forger, intake, used):
         for how in ("no certificate", "another site", "an old version of TLS"):
