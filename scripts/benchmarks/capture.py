@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from appliance.devices.microphones import AlsaMicrophones, ArraySettings
+from appliance.errors import DeviceError
 from appliance.model.audio import ArrayGeometry, AudioBlock
 from appliance.model.picks import Pick
 from appliance.physics.blasts import friedlander, peak_pa
@@ -181,6 +182,55 @@ def tdoa_figures(a: Device, b: Device, first_ns: int) -> dict[str, object]:
     }
 
 
+def healing(folder: Path, case: Device, number: int) -> dict[str, dict[str, float]]:
+    """How long each fault of a device goes unnoticed, and how long after its end there is sound again, seconds."""
+    found = {}
+    source = AlsaMicrophones(
+        ArraySettings(f"case{number}", ArrayGeometry(((0.0, 0.0, 0.0),) * 2), case.rate_hz),
+        lambda: UtcMapping(offset_ns=0, sigma_ns=0),
+    )
+    fault = folder / f"fault{number}"
+    for word in ("overrun", "stall", "unplug"):
+        next_sample = hear_for(source, 3.0)
+        draft = fault.with_suffix(".draft")
+        draft.write_text(word, "ascii")
+        began_s = time.monotonic()
+        draft.rename(fault)
+        noticed_s = until(source, next_sample, is_heard=False) - began_s
+        fault.unlink(missing_ok=True)
+        ended_s = time.monotonic()
+        healed_s = until(source, 0, is_heard=True) - ended_s
+        found[word] = {"noticed_s": round(noticed_s, 2), "healed_s": round(healed_s, 2)}
+    source.close()
+    return found
+
+
+def hear_for(source: AlsaMicrophones, seconds: float) -> int:
+    """Read for a while; the number of the sample that comes next."""
+    end_s, next_sample = time.monotonic() + seconds, 0
+    while time.monotonic() < end_s or next_sample == 0:
+        block = source.read(1.0)
+        if block is not None:
+            next_sample = block.first_sample + block.n_samples
+    return next_sample
+
+
+def until(source: AlsaMicrophones, next_sample: int, *, is_heard: bool) -> float:
+    """When there was sound, or else when a fault showed (monotonic): by an error, or by a gap in what is heard."""
+    while True:
+        try:
+            block = source.read(0.1)
+        except DeviceError:
+            if not is_heard:
+                return time.monotonic()
+            continue
+        if block is None:
+            continue
+        if is_heard or block.first_sample != next_sample:
+            return time.monotonic()
+        next_sample += block.n_samples
+
+
 def main() -> None:
     """Measure, print and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -197,6 +247,7 @@ def main() -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        faults = healing(folder, cases[3], 3)
     measured = {case.name: figures(case) for case in cases if not case.blasts}
     node_a, node_b = (case for case in cases if case.blasts)
     result = {
@@ -205,6 +256,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}",
         "date": datetime.now(UTC).date().isoformat(),
         "devices": measured,
+        "faults": faults,
         "two nodes, one blast": tdoa_figures(node_a, node_b, start_ns + round(SETTLED_S * 1e9)),
     }
     print(json.dumps(result, indent=2))
