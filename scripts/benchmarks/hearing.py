@@ -2,13 +2,19 @@
 
 Prints one line a figure and keeps all of them, with their conditions, in tests/benchmarks/results/hearing.json.
 
-    scripts/benchmarks/hearing.py [--full]      --full: 20 hours of noise and ten times the trials; else a tenth of each
+    scripts/benchmarks/hearing.py [--full] [PART…]
+
+--full: 20 hours of noise and ten times the trials; else a tenth of each. Only the parts named are measured, all without
+a name; the figures of the others stay as they are. Each part says at what scale and when it was measured.
 
 Definitions: peak SNR is the peak of the blast over the root mean square of the noise, at the full band of the sample
 rate. Blasts are Friedlander pulses (positive phase 0.5 to 3 ms) behind a Gaussian low-pass of 0.8 to 4 kHz; a first
 arrival is right when it is that of the pulse's front. Normalised errors are root mean squares of error over sigma.
 The bound of a bearing is sigma_t c / sqrt(sum of the squared offsets of the microphones across the wave), with sigma_t
-the bound of one microphone's arrival time. Cost is CPU time over that of 2^20 points of np.fft.fft in pieces of 32,768.
+the bound of one microphone's arrival time. Bursts are twelve rounds 50 to 120 ms apart in simulated towns, at nodes
+where each round is 12 dB and more: a round counts as heard where a pick lies within 4 ms of the first pick of the same
+round fired alone; other picks, per round, are echoes. Cost is CPU time over that of 2^20 points of np.fft.fft in pieces
+of 32,768.
 """
 
 import argparse
@@ -21,7 +27,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +40,17 @@ from scipy.signal import lfilter
 from appliance.classify import load_classifier
 from appliance.dsp.arrival import blast_pulse, first_arrival
 from appliance.dsp.bearing import Bearing, BearingScan
+from appliance.model.air import Air
 from appliance.model.audio import ArrayGeometry, AudioBlock
 from appliance.model.classes import Classifier
 from appliance.model.instants import NS_PER_S, UtcNs
 from appliance.model.picks import Pick
+from appliance.physics.ambience import background, digitise
+from appliance.physics.blasts import WEAPONS
 from appliance.pipeline.detector import Detector
+from appliance.scene.emissions import Volley, shots, street_place
+from appliance.scene.neighbourhood import SINGLE_MICROPHONE, NetSettings, make_net, reach_of
+from appliance.scene.rendering import Renderer
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "tests" / "benchmarks" / "results" / "hearing.json"
@@ -55,29 +68,29 @@ def main() -> int:
     """Measure everything and keep the figures."""
     parser = argparse.ArgumentParser(description="Measure what the ears reach.")
     parser.add_argument("--full", action="store_true", help="20 hours of noise and ten times the trials")
-    scale = 10 if parser.parse_args().full else 1
-    result: dict[str, Any] = {"conditions": _conditions(scale)}
-    for name, measure in (
-        ("detection", _detection),
-        ("false_trips", _false_trips),
-        ("first_arrival", _first_arrival),
-        ("bearing", _bearing),
-        ("recordings", _recordings),
-        ("cost", _cost),
-    ):
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; all without a name")
+    options = parser.parse_args()
+    unknown = sorted(set(options.parts) - set(PARTS))
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    result = json.loads(RESULT.read_text(encoding="utf-8")) if options.parts and RESULT.exists() else {}
+    for name in options.parts or PARTS:
         print(f"{name}", flush=True)
-        result[name] = measure(scale)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        scale = 10 if options.full else 1
+        result[name] = {"measured": _conditions(scale), **PARTS[name](scale)}
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
 def _conditions(scale: int) -> dict[str, Any]:
     return {
         "scale": scale,
+        "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),
+        "cores": os.cpu_count(),
         "noise": "white Gaussian unless said otherwise, independent in every channel",
     }
 
@@ -156,6 +169,58 @@ def _found(positions_m: Floats, rate_hz: int, snr_db: float, rng: np.random.Gene
     sound += pulse(times_s - onset_s, rng.uniform(*DURATIONS_S), rng.uniform(*CORNERS_HZ))
     picks = hear(positions_m, (0.1 * sound).astype(np.float32), rate_hz)
     return any(abs(pick.time_ns / NS_PER_S - onset_s) < HIT_S for pick in picks)
+
+
+def _bursts(scale: int) -> dict[str, Any]:
+    """Rounds of automatic fire that have a pick, by weapon, and how far the pick lies from that of the round alone."""
+    rate_hz, n_towns = 16_000, 4 * scale
+    result: dict[str, Any] = {}
+    for weapon in ("9mm pistol", "5.56 mm rifle"):
+        errors_s: list[float] = []
+        n_rounds = n_echoes = n_echoes_alone = 0
+        for seed in range(n_towns):
+            for rounds in _burst_at_nodes(seed, weapon, rate_hz):
+                picked_s = _picked_s(np.sum([sound for _, sound in rounds], axis=0) + rounds[0][0], rate_hz)
+                firsts_s = [_picked_s(noise + sound, rate_hz) for noise, sound in rounds]
+                errors_s += [float(min(picked_s - first[0], key=abs, default=math.inf)) for first in firsts_s]
+                n_rounds += len(rounds)
+                n_echoes += picked_s.size - sum(abs(error_s) <= HIT_S for error_s in errors_s[-len(rounds) :])
+                n_echoes_alone += sum(first.size - 1 for first in firsts_s)
+        found_s = [error_s for error_s in errors_s if abs(error_s) <= HIT_S]
+        result[weapon] = {
+            "rounds": n_rounds,
+            "share": round(len(found_s) / n_rounds, 4),
+            "error_us_5_50_95": [round(1e6 * float(q)) for q in np.quantile(found_s, [0.05, 0.5, 0.95])],
+            "echoes_per_round": round(n_echoes / n_rounds, 2),
+            "echoes_per_round_alone": round(n_echoes_alone / n_rounds, 2),
+        }
+        _show(weapon, result[weapon])
+    return result
+
+
+def _burst_at_nodes(seed: int, weapon: str, rate_hz: int) -> Iterator[list[tuple[Floats, Floats]]]:
+    """At each node of a town: the noise and the sound of each of twelve rounds, pascal, (n,), if all are clear."""
+    rng = np.random.default_rng([8, seed])
+    town, sites = make_net(NetSettings(5, 250.0, SINGLE_MICROPHONE), rng)
+    renderer = Renderer(town, Air(22.0, 1.2, -0.6), float(rate_hz), seed)
+    volley = Volley(WEAPONS[weapon], 12, float(rng.uniform(0.05, 0.12)), gap_jitter=0.08)
+    emissions = shots(volley, street_place(town, reach_of(sites), rng), float(rng.uniform(0.0, 6.28)), 2.5, rng)
+    n = 8 * rate_hz
+    for site, _ in sites:
+        noise = background(n, site.microphones_enu_m(), float(rate_hz), rng, level_dba=48.0, wind_mps=1.3)[0]
+        sounds = [np.zeros(n) for _ in emissions]
+        for k, emission in enumerate(emissions):
+            for heard in renderer.render(emission, k, site):
+                end = min(n, heard.first_sample + heard.pressure_pa.shape[1])
+                sounds[k][heard.first_sample : end] += heard.pressure_pa[0, : end - heard.first_sample]
+        if min(float(np.abs(sound).max()) for sound in sounds) > 10.0 ** (12.0 / 20.0) * float(noise.std()):
+            yield [(noise, sound) for sound in sounds]
+
+
+def _picked_s(pressure_pa: Floats, rate_hz: int) -> Floats:
+    """Times of the picks of one microphone whose full scale is 120 dB SPL."""
+    samples = digitise(pressure_pa, 120.0, np.random.default_rng(0)).astype(np.float32) / np.float32(32_767.0)
+    return np.array([pick.time_ns / NS_PER_S for pick in hear(MONO, samples[np.newaxis], rate_hz)])
 
 
 def _false_trips(scale: int) -> dict[str, Any]:
@@ -376,9 +441,12 @@ def _cost(_scale: int) -> dict[str, Any]:
     noise = (0.003 * rng.standard_normal((8, seconds * rate_hz))).astype(np.float32)
     times_s = np.arange(noise.shape[1]) / rate_hz
     one, many = noise.copy(), noise.copy()
-    one += (0.2 * pulse(times_s - 3.0, 0.001, 3_000.0)).astype(np.float32)
     for k in range(n_shots):
-        many += (0.2 * pulse(times_s - 3.0 - 0.7 * k, 0.001, 3_000.0)).astype(np.float32)
+        towards = np.array([math.sin(0.3 * k), math.cos(0.3 * k), 0.0])
+        for row, sound in enumerate(many):
+            delay_s = 3.0 + 0.7 * k - float(positions_m[row] @ towards) / SOUND_SPEED_MPS
+            sound += (0.2 * pulse(times_s - delay_s, 0.001, 3_000.0)).astype(np.float32)
+    one[:, : 3 * rate_hz + rate_hz // 2] = many[:, : 3 * rate_hz + rate_hz // 2]
     classifier = load_classifier()
 
     def cost(sound: NDArray[np.float32], classifier: Classifier | None) -> float:
@@ -439,6 +507,17 @@ def _resident_mib() -> float:
     """Resident memory of a process that only hears: detector, classifier, 20 s of sound of 8 channels at 48 kHz."""
     done = subprocess.run([sys.executable, "-c", _RESIDENT], capture_output=True, text=True, check=True, cwd=ROOT)
     return round(int(done.stdout) / 1024.0, 1)
+
+
+PARTS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "detection": _detection,
+    "bursts": _bursts,
+    "false_trips": _false_trips,
+    "first_arrival": _first_arrival,
+    "bearing": _bearing,
+    "recordings": _recordings,
+    "cost": _cost,
+}
 
 
 if __name__ == "__main__":
