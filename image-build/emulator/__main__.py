@@ -42,7 +42,7 @@ def main() -> int:
         trial = Trial(arguments.image, Path(folder), arguments.timeout_s)
         try:
             trial.run(arguments.cuts)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, KeyboardInterrupt) as error:
             trial.broke_off(error)
         finally:
             if arguments.logs:
@@ -105,9 +105,9 @@ class Trial:
         self._compare(first, second)
         self._pull_plugs(cuts)
 
-    def broke_off(self, error: Exception) -> None:
+    def broke_off(self, error: BaseException) -> None:
         """A step did not come to its end."""
-        self._checks[f"broke off: {error}"] = False
+        self._checks[f"broke off: {str(error) or type(error).__name__}"] = False
 
     def results(self) -> dict[str, Any]:
         """What was seen so far, as it is committed."""
@@ -234,9 +234,13 @@ class Trial:
                 )
                 outcomes.append(whole and found["last"] >= acknowledged)
                 print(f"cut {cut}: found after {at_s:.0f} s, {found}, {acknowledged} acknowledged", file=sys.stderr)
+                self._figures["cuts"] = {
+                    "plugs pulled": cut,
+                    "whole afterwards": sum(outcomes[1:]),
+                    "rows": acknowledged,
+                }
                 if cut < cuts:
                     acknowledged = max(acknowledged, _write_for(machine, moments.uniform(1, 12)))
-        self._figures["cuts"] = {"plugs pulled": cuts, "whole afterwards": sum(outcomes[1:]), "last": acknowledged}
         self._checks[f"{cuts} cuts during writes: it starts, nothing acknowledged is lost"] = all(outcomes)
         self._checks["the data partition is clean afterwards"] = self._data_is_clean()
 
