@@ -422,6 +422,7 @@ class MeshProcess:
             storage_problem=problem.problem if problem else None,
             storage_remedy=problem.remedy if problem else "",
             checks=self._other_checks(now_ns),
+            n_pages=self._pages.n_clients,
         )
 
     def _other_checks(self, now_ns: int) -> list[HealthCheck]:

@@ -9,6 +9,7 @@ import msgspec
 
 from appliance.ledger.health import (
     HealthBoard,
+    alerts_check,
     clock_check,
     ears_check,
     is_alive,
@@ -144,7 +145,8 @@ class NodesBoard:
         since = UtcNs(view.now_ns)
         levels = self._ears.levels
         age_s = None if self._ears.heard_s is None else view.now_s - self._ears.heard_s
-        silent = [n for n, p in self._peers.items() if not p.alive] if view.now_s - self._start_s > GRACE_S else []
+        is_early = view.now_s - self._start_s <= GRACE_S
+        silent = [] if is_early else [n for n, p in self._peers.items() if not p.alive]
         n_alive = sum(peer.alive for peer in self._peers.values())
         checks = {
             "ears": ears_check(
@@ -153,6 +155,7 @@ class NodesBoard:
             "clock": clock_check(levels.clock_sigma_ns if levels else None, since),
             "place": place_check(self._pose.sigma_m if self._pose else None, since),
             "peers": peers_check(n_alive, silent, self._troubled(view), view.refused, since),
+            "alerts": alerts_check(view.n_pages or (None if is_early else 0), since),
             "storage": storage_check(view.storage_problem, view.storage_remedy, since),
         }
         for name, check in (*self._ears.checks.items(), *((c.name, c) for c in view.checks)):
@@ -206,6 +209,7 @@ class View:
     members: nodes of the site ever met
     refused: what was refused, by reason
     checks:  checks made elsewhere in the process
+    n_pages: page processes that listen for alerts
     """
 
     now_ns: int
@@ -216,6 +220,7 @@ class View:
     storage_problem: str | None
     storage_remedy: str
     checks: Sequence[HealthCheck]
+    n_pages: int = 0
     ahead_ns: Mapping[str, int] = field(default_factory=dict)
 
 

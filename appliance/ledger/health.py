@@ -146,6 +146,17 @@ def storage_check(problem: str | None, remedy: str, since_ns: UtcNs) -> HealthCh
     return HealthCheck("storage", HealthState.FAILED, problem, None, "", since_ns, remedy)
 
 
+def alerts_check(n_pages: int | None, since_ns: UtcNs) -> HealthCheck:
+    """Whether alerts reach people: how many page processes listen to mesh; None: too early to say."""
+    remedy = "start earshot web and look at its messages; cars read the pages of other nodes meanwhile"
+    if n_pages is None:
+        return HealthCheck("alerts", HealthState.UNKNOWN, "not known yet", None, "pages", since_ns, "wait some seconds")
+    if n_pages == 0:
+        words = "no page takes this node's alerts"
+        return HealthCheck("alerts", HealthState.FAILED, words, 0.0, "pages", since_ns, remedy)
+    return HealthCheck("alerts", HealthState.OK, "the page takes alerts", float(n_pages), "pages", since_ns, "")
+
+
 def disk_check(free_bytes: int, total_bytes: int, card_used: float | Unknown, since_ns: UtcNs) -> HealthCheck:
     """Whether the disk has room, and whether its card wears out."""
     share = free_bytes / max(1, total_bytes)

@@ -10,7 +10,7 @@ from appliance.wire.records import HealthBody, NodeBody, check_to_body
 NOW_NS = 1_790_000_000_000_000_000
 
 
-def view(now_s, *, peers=(), members=("n1",), refused=None, problem=None, checks=()):
+def view(now_s, *, peers=(), members=("n1",), refused=None, problem=None, checks=(), n_pages=0):
     return View(
         now_ns=NOW_NS + round(now_s * 1e9),
         now_s=now_s,
@@ -20,6 +20,7 @@ def view(now_s, *, peers=(), members=("n1",), refused=None, problem=None, checks
         storage_problem=problem,
         storage_remedy="make room" if problem else "",
         checks=checks,
+        n_pages=n_pages,
     )
 
 
@@ -40,7 +41,8 @@ def peer(board, name):
 def test_a_node_that_knows_nothing_yet_says_unknown_and_not_ok(board):
     board.update(view(0.0))
     states = {name: check["state"] for name, check in own(board).items()}
-    assert states == {"ears": "unknown", "clock": "unknown", "place": "unknown", "peers": "degraded", "storage": "ok"}
+    unknown = dict.fromkeys(("ears", "clock", "place", "alerts"), "unknown")
+    assert states == {**unknown, "peers": "degraded", "storage": "ok"}
 
 
 def test_ears_that_fall_silent_are_failed_within_seconds_and_say_since_when(board):
@@ -103,6 +105,13 @@ def test_what_peers_say_is_shown_as_theirs(board):
     assert (shown.url, shown.software, shown.lat, shown.heading_deg) == ("http://n2", "2", 1.0, 5.0)
     assert shown.health[0]["words"] == "w"
     assert [n.id for n in board.status(NOW_NS).nodes] == ["n1", "n2"]
+
+
+def test_alerts_that_no_page_takes_are_a_failure_after_a_grace(board):
+    board.update(view(GRACE_S + 1.0))
+    assert own(board)["alerts"]["state"] == "failed"
+    board.update(view(GRACE_S + 2.0, n_pages=1))
+    assert own(board)["alerts"]["state"] == "ok"
 
 
 def test_a_full_disk_is_shown_with_its_remedy(board):

@@ -2,6 +2,7 @@ import pytest
 
 from appliance.ledger.health import (
     HealthBoard,
+    alerts_check,
     clock_check,
     disk_check,
     ears_check,
@@ -44,6 +45,9 @@ def test_a_peer_is_dead_after_four_seconds_of_silence_and_unknown_ones_are_not_a
         (storage_check(None, "", 1), HealthState.OK),
         (storage_check("disk full", "make room", 1), HealthState.FAILED),
         (ears_check(0.1, [-60.0, -3.0], 1, [1]), HealthState.DEGRADED),
+        (alerts_check(None, 1), HealthState.UNKNOWN),
+        (alerts_check(0, 1), HealthState.FAILED),
+        (alerts_check(1, 1), HealthState.OK),
         (disk_check(9e9, 32e9, Unknown("not told"), 1), HealthState.OK),
         (disk_check(400e6, 32e9, 0.3, 1), HealthState.DEGRADED),
         (disk_check(40e6, 32e9, 0.3, 1), HealthState.FAILED),
