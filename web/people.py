@@ -266,7 +266,7 @@ class People:
             return 0
         delay_s = min(MAX_DELAY_S, 2 ** min(20, rows[0][0] - FREE_FAILURES + 1))
         due_ns = int(rows[0][1]) + delay_s * NS_PER_S
-        return max(0, -(-(due_ns - now_ns) // NS_PER_S))
+        return int(max(0, -(-(due_ns - now_ns) // NS_PER_S)))
 
     def _note_failure(self, keys: Sequence[str], now_ns: int) -> None:
         with self._transaction() as db:

@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "verify": "whether a log or a bundle of evidence is whole, and where it is not",
     "join": "ask to be let into a site by the code that another node shows",
     "latency": "the fixed delay of this node's array, from clicks that its receiver's pulse makes",
+    "watch": "a terminal in a car: finds the mesh, prints and rings alerts, acknowledges",
     "check": "configuration, devices, clock, keys: what works, what doesn't, what to do",
 }
 """Name and one line of help of each command; its module in this package has the same name."""

@@ -36,13 +36,17 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a node says of itself on the LAN. Nothing here is secret, and nothing is believed without proof."""
+    """What a node says of itself on the LAN. Nothing here is secret, and nothing is believed without proof.
+
+    pages: address of the node's pages, for terminals and cars that look for one
+    """
 
     node: str
     site: str
     site_fingerprint: str
     key_fingerprint: str
     port: int
+    pages: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ def _service_info(own: Announcement, addresses: Sequence[str]) -> AsyncServiceIn
             "site": own.site_fingerprint,
             "v": str(PROTOCOL_VERSION),
             "key": own.key_fingerprint[:32],
+            "pages": own.pages[:200],
         },
         parsed_addresses=list(addresses),
         server=f"{label}.local.",

@@ -177,7 +177,7 @@ def test_the_map_moves_by_keys_buttons_and_wheel(serve, open_page, now_store):
 
 
 def test_a_lost_link_is_a_wide_strip_within_12_seconds_and_heals(open_page, now_store, fakes):
-    app = create_app(WebSettings(), now_store)
+    app = create_app(WebSettings(open_loopback=True), now_store)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     server.daemon_threads = True
     port = server.server_port
@@ -198,7 +198,7 @@ def test_a_lost_link_is_a_wide_strip_within_12_seconds_and_heals(open_page, now_
 
     missed = fakes.incident(1, time_ns=time.time_ns())
     now_store.put_incident(missed)
-    again_app = create_app(WebSettings(), now_store)
+    again_app = create_app(WebSettings(open_loopback=True), now_store)
     again = make_server("127.0.0.1", port, again_app, threaded=True)
     again.daemon_threads = True
     serving = threading.Thread(target=again.serve_forever, kwargs={"poll_interval": 0.05})
