@@ -71,6 +71,9 @@ class Intake:
             return None
         if isinstance(body, PickBody):
             return self._pick(record, body, now_ns)
+        if isinstance(body, AirBody) and _is_ahead(record, now_ns):
+            self._unread["air of a time that can't be"] += 1  # it would be the newest for ever, and for all nodes
+            return None
         if isinstance(body, AirBody):
             newest, self._newest_air = self._newest_air, max(self._newest_air, (record.time_ns, record.node))
             return air_from_body(body) if self._newest_air != newest else None
@@ -86,8 +89,7 @@ class Intake:
 
     def _pick(self, record: Record, body: PickBody, now_ns: int) -> Pick | None:
         age_ns = record.time_ns - body.time_ns
-        ahead_ns = record.time_ns - now_ns if now_ns > PLAUSIBLE_UTC_NS else 0
-        if not -MAX_AHEAD_NS <= age_ns <= MAX_PICK_AGE_NS or ahead_ns > MAX_AHEAD_NS:
+        if not -MAX_AHEAD_NS <= age_ns <= MAX_PICK_AGE_NS or _is_ahead(record, now_ns):
             self._unread["pick of a time that can't be"] += 1
             return None
         pick = pick_from_body(body, record.node)
@@ -102,3 +104,8 @@ class Intake:
             return False
         self._newest[key] = order
         return True
+
+
+def _is_ahead(record: Record, now_ns: int) -> bool:
+    """Whether a record says that it was written in the future, by a clock that can judge that."""
+    return now_ns > PLAUSIBLE_UTC_NS and record.time_ns - now_ns > MAX_AHEAD_NS

@@ -32,7 +32,7 @@ from appliance.wire.messages import (
     RosterMessage,
     WantMessage,
 )
-from appliance.wire.records import EpochBody, NodeBody, PickBody, PoseBody, RevocationBody, encode_body
+from appliance.wire.records import AirBody, EpochBody, NodeBody, PickBody, PoseBody, RevocationBody, encode_body
 from tests.daemon.meshes import FRAME, GUNSHOT, PLACES
 from tests.daemon.test_exchange import LogNode
 from tests.mesh.sites import enrolled, until
@@ -225,6 +225,10 @@ SAID = {
     "a pick after its own record": (
         lambda f: records(*f.stream(pick(NOW_NS + 120 * 10**9))),
         "pick of a time that can't be",
+    ),
+    "the air of next year": (
+        lambda f: records(*f.stream(AirBody(60.0, 0.0, 0.0, 0.1, 0.1), time_ns=NOW_NS + 10**17)),
+        "air of a time that can't be",
     ),
     "a pick that is no number": (lambda f: records(*f.stream(pick(snr_db=float("nan")))), f"pick {MALFORMED}"),
     "a place that is none": (
