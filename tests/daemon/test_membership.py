@@ -185,7 +185,7 @@ def test_a_stolen_node_is_cut_off_and_what_it_says_afterwards_is_refused_everywh
             writer._tip = type(writer._tip)(last.seq, record_hash(last, stolen.site.key))
             forged = writer.write(*encode_body(pick_to_body(c.pick_of_shot(time.time_ns()))), time.time_ns())
             await member_says(b, stolen, RecordsMessage((forged,), asked=False))
-            await until(lambda: "was taken out of the site" in b.health()["peers"]["words"])
+            await until(lambda: "refused: was taken out of the site" in b.health()["peers"]["words"])
             assert ("n3", forged.epoch, forged.seq) not in keys_in_running(b)
             await b.stop()
             await b.start()
