@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -9,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.signal
-from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -33,12 +32,12 @@ TARGETS = {"auc": "at least 0.98", "impulses_passing": "at most 0.03", "calibrat
 def main() -> int:
     """Print and keep the figures."""
     classifier = load_classifier()
-    result: dict[str, Any] = {"cost": _cost(classifier)}
+    result: dict[str, Any] = {"conditions": _conditions(), "cost": _cost(classifier)}
     _print_cost(result["cost"])
     data = Path(os.environ.get("EARSHOT_SHARED", ROOT.parent / "shared")) / "data"
     if (data / "manifest.csv").is_file():
         print("reading the recordings …", flush=True)
-        recordings = [r for r in read_corpus(data) if r.held_out]
+        recordings = read_corpus(data, held_out_only=True)
         result["held_out"] = _held_out(classifier, recordings)
         result["by_rate"] = _by_rate(classifier, recordings)
     else:
@@ -49,41 +48,66 @@ def main() -> int:
     return 0
 
 
+def _conditions() -> dict[str, str]:
+    statement = json.loads(COMMITTED_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
+    return {
+        "command": "scripts/bench classify",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "model_sha256": statement["sha256"],
+        "cross_validation": "that of the committed model's training run; scripts/train --seed 1 makes such"
+        " figures again, of what the detector then picks",
+    }
+
+
 def _held_out(classifier: TfliteClassifier, recordings: list[Recording]) -> dict[str, Any]:
     figures = {}
     print("\nFP7 and the val split, never trained on; brackets: 95 %, sources resampled")
     for distance_m in DISTANCES_M:
         name = "as recorded" if distance_m is None else f"{distance_m:.0f} m"
         sounds = list(evaluate.evaluated_sounds(recordings, SEED, distance_m))
-        chosen = evaluate.evaluation_set(recordings, SEED, distance_m)
-        probabilities = np.array([_values(classifier, s.samples, WORK_RATE_HZ, s.onset) for s in sounds])
-        figures[name] = evaluate.figures(chosen, recordings, probabilities)
+        probabilities = np.array([_values(classifier, s, WORK_RATE_HZ) for s in sounds])
+        figures[name] = evaluate.figures(_rows(sounds), recordings, probabilities)
         _print_figures(name, figures[name])
     return figures
+
+
+def _rows(sounds: list[evaluate.Heard]) -> evaluate.EvaluationSet:
+    """Which recordings the sounds are of; nothing else of a set is asked here."""
+    recording = np.array([s.recording for s in sounds])
+    direct = np.array([s.direct for s in sounds])
+    return evaluate.EvaluationSet(np.empty((len(sounds), 0), dtype=np.uint8), recording, recording, direct)
 
 
 def _by_rate(classifier: TfliteClassifier, recordings: list[Recording]) -> dict[str, dict[str, float]]:
     """The same sounds brought to other rates: what changes is only what the front end lets through."""
     sounds = list(evaluate.evaluated_sounds(recordings, SEED, None))
-    truth = evaluate.are_gunshots(evaluate.evaluation_set(recordings, SEED, None), recordings)
-    reference = np.array([_values(classifier, s.samples, WORK_RATE_HZ, s.onset)[0] for s in sounds])
+    rows = _rows(sounds)
+    reference = np.array([_values(classifier, s, WORK_RATE_HZ)[0] for s in sounds])
     rates = {}
     print("\nthe same sounds at other sample rates (12,000 Hz as recorded)")
     for rate_hz in RATES_HZ:
-        divisor = int(np.gcd(rate_hz, WORK_RATE_HZ))
-        up, down = rate_hz // divisor, WORK_RATE_HZ // divisor
-        at_rate = [scipy.signal.resample_poly(s.samples, up, down).astype(np.float32) for s in sounds]
-        onsets = [round(s.onset * rate_hz / WORK_RATE_HZ) for s in sounds]
-        chances = np.array([_values(classifier, a, rate_hz, o)[0] for a, o in zip(at_rate, onsets, strict=True)])
-        auc = float((chances[truth][:, None] > chances[~truth][None, :]).mean())
-        change = float(np.quantile(np.abs(chances - reference), 0.95))
-        rates[str(rate_hz)] = {"auc": round(auc, 4), "change_95": round(change, 3)}
-        print(f"  {rate_hz:6d} Hz  AUC {auc:.4f}   95 % of gunshot probabilities change by less than {change:.3f}")
+        values = np.array([_values(classifier, evaluate.at_rate(s, rate_hz), rate_hz) for s in sounds])
+        o = evaluate.outcome(rows, recordings, values)
+        change = float(np.quantile(np.abs(o.gunshot - reference), 0.95))
+        rates[str(rate_hz)] = {
+            "auc": round(evaluate.auc(o), 4),
+            "impulses_passing": round(evaluate.impulses_passing(o), 4),
+            "calibration_error": round(evaluate.calibration_error(o), 4),
+            "change_95": round(change, 3),
+        }
+        figures = rates[str(rate_hz)]
+        print(
+            f"  {rate_hz:6d} Hz  AUC {figures['auc']:.4f}  impulses passing {figures['impulses_passing']:.3f}"
+            f"  95 % of gunshot probabilities change by less than {change:.3f}"
+        )
     return rates
 
 
-def _values(classifier: TfliteClassifier, samples: NDArray[np.float32], rate_hz: int, onset: int) -> tuple[float, ...]:
-    return classifier.classify(samples, float(rate_hz), onset).values
+def _values(classifier: TfliteClassifier, heard: evaluate.Heard, rate_hz: int) -> tuple[float, ...]:
+    return classifier.classify(heard.samples, float(rate_hz), heard.onset).values
 
 
 def _cost(classifier: TfliteClassifier) -> dict[str, float]:
@@ -117,7 +141,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 
 def _cross_validation() -> dict[str, Any]:
-    """The summary of the five folds, which need TensorFlow and come from scripts/train."""
+    """The summary of the five folds, which need TensorFlow and come from the training run (scripts/train)."""
     figures = json.loads(COMMITTED_MODEL.with_name("figures.json").read_text(encoding="utf-8"))
     folds: dict[str, Any] = figures.get("folds", {})
     if folds:

@@ -23,6 +23,7 @@ MODELS = ROOT / "appliance" / "classify" / "models"
 EVALUATION_SEED = 7
 """Fixed, so that models of different seeds are judged by the same sounds."""
 DISTANCES_M = (None, 200.0, 400.0)
+RATES_HZ = (8_000, 12_000, 16_000, 48_000)
 _EPOCHS = 10
 _N_REPRESENTATIVE = 500
 
@@ -61,6 +62,7 @@ def main() -> int:
     figures |= {"temperature": calibration.temperature, "bias": calibration.bias, "model_bytes": len(model)}
     _say("testing the int8 model on what it never saw")
     figures["held_out"] = {_name(d): _held_out_figures(model, sets[d], recordings) for d in sets}
+    figures["by_rate"] = _rate_figures(model, recordings)
     _write(settings.out, model, figures)
     return 0
 
@@ -141,6 +143,20 @@ def _held_out_figures(model: bytes, chosen: evaluate.EvaluationSet, recordings: 
     held_out = evaluate.rows_of(chosen, np.array([recordings[k].held_out for k in chosen.recording]))
     probabilities = evaluate.softmax(network.logits_of_int8(model, held_out.patches))
     return evaluate.figures(held_out, recordings, probabilities)
+
+
+def _rate_figures(model: bytes, recordings: list[Recording]) -> dict[str, list[float]]:
+    """The held-out sounds as recorded, at other sample rates: AUC, shares passing, and calibration error."""
+    kept = [r for r in recordings if r.held_out]
+    heard = list(evaluate.evaluated_sounds(kept, EVALUATION_SEED, None))
+    rates = {}
+    for rate_hz in RATES_HZ:
+        chosen = evaluate.patches_of(heard, kept, rate_hz)
+        logits = network.logits_of_int8(model, chosen.patches)
+        o = evaluate.outcome(chosen, kept, evaluate.softmax(logits))
+        summary = evaluate.auc, evaluate.impulses_passing, evaluate.fireworks_passing, evaluate.calibration_error
+        rates[str(rate_hz)] = [round(figure(o), 4) for figure in summary]
+    return rates
 
 
 def _write(out: Path, model: bytes, figures: card.Figures) -> None:

@@ -1,11 +1,14 @@
 """How well a model tells sounds apart: the fixed test set, and figures with intervals."""
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.optimize
+import scipy.signal
+import scipy.stats
 from numpy.typing import NDArray
 
 from appliance.dsp.features import log_mel_patch
@@ -21,6 +24,7 @@ _CLIPPED_SAMPLES = 5
 _STREET_SNR_DB = (15.0, 35.0)
 _MAX_ONSETS_PER_RECORDING = 6
 _N_BINS = 15
+_N_TENTHS = 10
 _N_RESAMPLES = 1_000
 
 IMPULSES = ("impact", "clap/pop", "thunder")
@@ -57,33 +61,50 @@ def evaluated_sounds(recordings: list[Recording], seed: int, distance_m: float |
 
     What no street sensor recorded goes through a simulated one: 12 kHz, street noise 15 to 35 dB below the event,
     the five largest samples at the rail; before that, where `distance_m` is given, over that distance with a
-    street's echoes. Recordings of street sensors are taken as they are, and left out where `distance_m` is given.
+    street's echoes. Recordings of street sensors are taken as they are, and left out where `distance_m` is given. Under
+    a held-out sound lies held-out noise.
     """
-    noise = Backgrounds([n for r in recordings for n in street_noise(r)])
+    noise = {
+        held_out: Backgrounds([n for r in recordings if r.held_out is held_out for n in street_noise(r)])
+        for held_out in {r.held_out for r in recordings}
+    }
     for index, recording in enumerate(recordings):
         if recording.street and distance_m is not None:
             continue
-        rng = np.random.default_rng((seed, index))
+        rng = np.random.default_rng((seed, zlib.crc32(recording.name.encode())))
         for sample, direct in _evaluated_onsets(rng, recording):
             sound = excerpt(recording.samples, sample)
             if recording.street:
                 yield Heard(sound.astype(np.float32), BEFORE, index, direct)
                 continue
-            heard = _through_street_sensor(rng, sound, noise, distance_m)
+            heard = _through_street_sensor(rng, sound, noise[recording.held_out], distance_m)
             yield Heard(heard, refine_onset(heard, WORK_RATE_HZ, BEFORE), index, direct)
 
 
 def evaluation_set(recordings: list[Recording], seed: int, distance_m: float | None) -> EvaluationSet:
     """The patches of all evaluated sounds."""
+    return patches_of(list(evaluated_sounds(recordings, seed, distance_m)), recordings, WORK_RATE_HZ)
+
+
+def patches_of(heard: list[Heard], recordings: list[Recording], rate_hz: int) -> EvaluationSet:
+    """What the front end makes of sounds, brought to `rate_hz` first."""
     folds = fold_of_groups(recordings)
-    heard = list(evaluated_sounds(recordings, seed, distance_m))
-    patches = [log_mel_patch(h.samples, WORK_RATE_HZ, h.onset) for h in heard]
+    sounds = heard if rate_hz == WORK_RATE_HZ else [at_rate(h, rate_hz) for h in heard]
+    patches = [log_mel_patch(h.samples, rate_hz, h.onset) for h in sounds]
     return EvaluationSet(
         np.stack([np.round(p * PATCH_LEVELS).astype(np.uint8) for p in patches]),
         np.array([h.recording for h in heard]),
         np.array([folds[recordings[h.recording].group] for h in heard]),
         np.array([h.direct for h in heard]),
     )
+
+
+def at_rate(heard: Heard, rate_hz: int) -> Heard:
+    """The same sound at another sample rate; a lower one loses what lies above its half."""
+    divisor = int(np.gcd(rate_hz, WORK_RATE_HZ))
+    samples = scipy.signal.resample_poly(heard.samples, rate_hz // divisor, WORK_RATE_HZ // divisor)
+    onset = round(heard.onset * rate_hz / WORK_RATE_HZ)
+    return Heard(samples.astype(np.float32), onset, heard.recording, heard.direct)
 
 
 def _evaluated_onsets(rng: np.random.Generator, recording: Recording) -> Iterator[tuple[int, bool]]:
@@ -177,8 +198,8 @@ def calibrate(logits: NDArray[np.float64], is_gunshot: NDArray[np.bool_]) -> Cal
 
 
 def auc(o: Outcome) -> float:
-    """Chance that a gunshot's probability of being one is above another sound's."""
-    ranks = np.argsort(np.argsort(o.gunshot)) + 1
+    """Chance that a gunshot's probability of being one is above another sound's; equal ones count half."""
+    ranks = scipy.stats.rankdata(o.gunshot)
     n_gunshots, n = int(o.is_gunshot.sum()), len(ranks)
     return float((ranks[o.is_gunshot].sum() - n_gunshots * (n_gunshots + 1) / 2) / (n_gunshots * (n - n_gunshots)))
 
@@ -194,6 +215,16 @@ def passing(o: Outcome, labels: tuple[str, ...]) -> float:
     return float((others >= threshold(o)).mean()) if len(others) else float("nan")
 
 
+def impulses_passing(o: Outcome) -> float:
+    """`passing` of hits, claps, pops and thunder."""
+    return passing(o, IMPULSES)
+
+
+def fireworks_passing(o: Outcome) -> float:
+    """`passing` of fireworks."""
+    return passing(o, FIREWORKS)
+
+
 def calibration_error(o: Outcome) -> float:
     """Expected calibration error of the gunshot probability, 15 bins of equal width."""
     bins = np.minimum((o.gunshot * _N_BINS).astype(int), _N_BINS - 1)
@@ -201,6 +232,19 @@ def calibration_error(o: Outcome) -> float:
         abs(o.gunshot[bins == b].mean() - o.is_gunshot[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)
     ]
     return float(np.sum(gaps))
+
+
+def reliability(o: Outcome) -> list[list[float]]:
+    """Of each tenth of the gunshot probability that occurs: onsets, mean probability, share that are gunshots."""
+    bins = np.minimum((o.gunshot * _N_TENTHS).astype(int), _N_TENTHS - 1)
+    return [
+        [
+            int((bins == b).sum()),
+            round(float(o.gunshot[bins == b].mean()), 3),
+            round(float(o.is_gunshot[bins == b].mean()), 3),
+        ]
+        for b in np.unique(bins)
+    ]
 
 
 def accuracy(o: Outcome) -> float:
@@ -241,8 +285,8 @@ def figures(chosen: EvaluationSet, recordings: list[Recording], probabilities: N
     o = outcome(chosen, recordings, probabilities)
     summary = {
         "auc": auc,
-        "impulses_passing": lambda drawn: passing(drawn, IMPULSES),
-        "fireworks_passing": lambda drawn: passing(drawn, FIREWORKS),
+        "impulses_passing": impulses_passing,
+        "fireworks_passing": fireworks_passing,
         "others_passing": lambda drawn: passing(drawn, OTHERS),
         "calibration_error": calibration_error,
     }
@@ -250,11 +294,26 @@ def figures(chosen: EvaluationSet, recordings: list[Recording], probabilities: N
         "n_onsets": len(o.classes),
         "n_gunshots": int(o.is_gunshot.sum()),
         "threshold": round(threshold(o), 4),
+        "passing_at_recall": _trade(o),
         **{name: _with_interval(figure, o) for name, figure in summary.items()},
         "by_label": {str(label): _of_label(o, str(label)) for label in np.unique(o.labels)},
+        "fireworks": _of_sources(o, "firework"),
+        "reliability": reliability(o),
         "recall": _recall_by_place(o, [recordings[k] for k in chosen.recording]),
         "confusion": _confusion(o),
     }
+
+
+def _trade(o: Outcome) -> dict[str, list[float]]:
+    """For each recall: the threshold, and the shares of impulses, fireworks and all else that reach it."""
+    rows = {}
+    for recall in (0.99, 0.97, 0.95, 0.90):
+        level = float(np.quantile(o.gunshot[o.is_gunshot], 1.0 - recall))
+        shares = [
+            float((o.gunshot[np.isin(o.labels, labels)] >= level).mean()) for labels in (IMPULSES, FIREWORKS, OTHERS)
+        ]
+        rows[f"{recall:.2f}"] = [round(v, 3) for v in (level, *shares)]
+    return rows
 
 
 def _with_interval(figure: Figure, o: Outcome) -> list[float]:
@@ -269,6 +328,16 @@ def _of_label(o: Outcome, label: str) -> dict[str, float]:
         "right_class": round(accuracy(own), 3),
         "mean_gunshot_probability": round(float(own.gunshot.mean()), 3),
         "passing": round(float((own.gunshot >= threshold(o)).mean()), 3),
+    }
+
+
+def _of_sources(o: Outcome, label: str) -> dict[str, list[float]]:
+    """Share that passes and number of onsets of each source of a label."""
+    own = o.labels == label
+    reached = o.gunshot >= threshold(o)
+    return {
+        str(group): [round(float(reached[own & (o.groups == group)].mean()), 3), int((own & (o.groups == group)).sum())]
+        for group in np.unique(o.groups[own])
     }
 
 

@@ -10,7 +10,8 @@ _BEFORE_S = 0.3
 _RISE_DB = 6.0
 _DEAD_S = 0.04
 _PEAK_SHARE = 0.3
-_LEAD_S = 0.05
+_EVENT_S = 0.01
+_REFERENCE_S = 0.1
 
 
 def find_onsets(samples: NDArray[np.float32], rate_hz: int) -> list[int]:
@@ -38,6 +39,16 @@ def nearest_onset(samples: NDArray[np.float32], rate_hz: int, near: int, toleran
     return refine_onset(samples, rate_hz, low + round(steepest * _CELL_S * rate_hz))
 
 
+def rise_db(samples: NDArray[np.float32], rate_hz: int, onset: int) -> float:
+    """How far the 10 ms from an onset lie above the 100 ms before it, in the detector's band, in dB."""
+    low = max(0, onset - round(_REFERENCE_S * rate_hz))
+    levels = np.square(_in_band(samples[low : onset + round(_EVENT_S * rate_hz)], rate_hz))
+    before, after = levels[: onset - low], levels[onset - low :]
+    if len(before) == 0 or len(after) == 0:
+        return float("inf")
+    return float(10.0 * np.log10((after.mean() + 1e-16) / (before.mean() + 1e-16)))
+
+
 def refine_onset(samples: NDArray[np.float32], rate_hz: int, near: int) -> int:
     """The first sample from just before `near` that reaches 30 % of the peak of the following 10 ms."""
     low = max(0, near - round(_CELL_S * rate_hz))
@@ -49,9 +60,13 @@ def refine_onset(samples: NDArray[np.float32], rate_hz: int, near: int) -> int:
 
 def _cell_levels_db(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
     n_cell = round(_CELL_S * rate_hz)
-    sections = scipy.signal.butter(2, _BAND_HZ, "bandpass", fs=rate_hz, output="sos")
-    heard = scipy.signal.sosfilt(sections, samples)
+    heard = _in_band(samples, rate_hz)
     n_cells = len(heard) // n_cell
     energies = np.square(heard[: n_cells * n_cell]).reshape(n_cells, n_cell).mean(axis=1)
     smallest = 1e-8 * float(energies.max(initial=0.0)) + 1e-16
     return 10.0 * np.log10(energies + smallest)
+
+
+def _in_band(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
+    sections = scipy.signal.butter(2, _BAND_HZ, "bandpass", fs=rate_hz, output="sos")
+    return np.asarray(scipy.signal.sosfilt(sections, samples), dtype=np.float64)
