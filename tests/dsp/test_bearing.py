@@ -40,6 +40,19 @@ def find(positions_m, sound, rate_hz=RATE_HZ, channels=None):
     return BearingScan(positions_m, rate_hz).find(sound, front, heard_by, channels)
 
 
+@pytest.mark.parametrize("heard_by", range(4))
+def test_the_front_may_be_that_of_any_channel(heard_by):
+    positions_m = ring(4, 0.5)
+    sound = wave(positions_m, 37.0)
+    front = int(np.argmax(np.abs(sound[heard_by]) > 0.5))
+
+    bearing = BearingScan(positions_m, RATE_HZ).find(sound, front, heard_by, np.arange(4))
+
+    assert isinstance(bearing, Bearing)
+    assert abs(error_deg(bearing, 37.0)) < 0.3
+    assert bearing.coherence > 0.95
+
+
 def error_deg(bearing: Bearing, azimuth_deg: float) -> float:
     return (math.degrees(bearing.azimuth_rad) - azimuth_deg + 180.0) % 360.0 - 180.0
 

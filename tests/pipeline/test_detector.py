@@ -206,6 +206,16 @@ def test_another_sample_rate_begins_a_new_stream():
     assert times_s(picks) == pytest.approx([1.0, 144_000 / 16_000.0 + 1.0], abs=1e-4)
 
 
+def test_after_a_change_of_rate_the_classifier_is_shown_as_much_sound_as_before():
+    classifier = LoudestInWindow()
+    slow = street([1.0], duration_s=2.0, rate_hz=16_000.0)
+    heard = blocks(street([1.0]), 4_800) + blocks(slow, 1_600, rate_hz=16_000.0, first_sample=144_000)
+
+    hear(Detector("n1", MONO, classifier=classifier), heard)
+
+    assert [n for n, _ in classifier.lengths] == pytest.approx([0.8 * RATE_HZ, 0.8 * 16_000.0], abs=2)
+
+
 def test_a_dropout_with_its_clicks_is_rejected_with_the_reason():
     sound = street([2.4], noise=0.001) + np.float32(0.2)
     sound[:, round(1.0 * RATE_HZ) : round(1.3 * RATE_HZ)] = 0.0
@@ -337,6 +347,18 @@ def test_onsets_that_do_not_stand_out_are_counted_and_listed():
     assert detector.counts["repeat/in the tail of an earlier onset, and like none"] == sum(
         r.stage == "repeat" for r in rejections
     )
+
+
+def test_no_more_rejections_are_listed_in_any_second_than_is_said_but_all_are_counted():
+    rounds_s = [1.0 + 0.05 * k for k in range(40)]
+    detector = Detector("n1", MONO, settings=DetectorSettings(max_picks_per_s=2, max_rejections_per_s=3))
+
+    _, rejections = hear(detector, blocks(street(rounds_s, duration_s=4.0), 4_800))
+
+    at_s = np.array([(rejection.time_ns - START_NS) / 1e9 for rejection in rejections])
+    assert max(np.count_nonzero((at_s >= start_s) & (at_s < start_s + 0.999)) for start_s in at_s) == 3
+    assert at_s[-1] - at_s[0] > 1.0
+    assert sum(detector.counts.values()) > 30
 
 
 def test_the_levels_of_every_block_and_channel_come_out():

@@ -116,6 +116,15 @@ def test_an_onset_after_lost_sound_is_measured_against_the_noise_before():
     assert onsets_of(lost)[0].prominence_db == pytest.approx(onsets_of(sound)[0].prominence_db, abs=3.0)
 
 
+def test_an_onset_in_the_first_sound_after_a_loss_stands_out_no_more_than_without_it():
+    sound = noise(4.0)
+    add_blast(sound, 3.1, 0.05)
+    lost = sound.copy()
+    lost[:, round(2.5 * RATE_HZ) : round(3.09 * RATE_HZ)] = 0.0
+
+    assert onsets_of(lost)[0].prominence_db == pytest.approx(onsets_of(sound)[0].prominence_db, abs=3.0)
+
+
 def test_pieces_of_any_length_bring_the_same_onsets():
     sound = noise(6.0, n_channels=3)
     for time_s in (1.0, 2.5, 2.56, 4.1):
