@@ -242,7 +242,9 @@ class Detector:
     def _passage(self, stream: _Stream, trigger: int) -> NDArray[np.float32]:
         """The sound of the first channel around a trigger, as far as `RoundMemory` wants it."""
         memory = stream.memory
-        return stream.history.window(trigger - memory.samples_before, trigger + memory.samples_after)[0]
+        window = stream.history.window(trigger - memory.samples_before, trigger + memory.samples_after)
+        first: NDArray[np.float32] = window[0]
+        return first
 
     def _onset(
         self, stream: _Stream, onset: Onset, trigger: int, same: Recognised | None, rejections: list[Rejection]
