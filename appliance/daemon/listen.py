@@ -16,6 +16,7 @@ from appliance.daemon.ears import Ears, choose_ears
 from appliance.devices.clock import read_utc_mapping, utc_now_ns
 from appliance.devices.disabled import DisabledMicrophones
 from appliance.devices.microphones import AlsaMicrophones
+from appliance.dsp.spectrum import third_octaves_dbfs
 from appliance.errors import DeviceError, ModelError
 from appliance.mesh.listener import ListenClient
 from appliance.model.audio import ArrayGeometry, AudioBlock
@@ -38,6 +39,9 @@ SILENT_AFTER_S = 2.0
 """A device that gives nothing for so long has stopped; shorter gaps are a busy machine."""
 LEVELS_INTERVAL_S = 0.2
 """Five times a second is lively enough for a meter."""
+BANDS_INTERVAL_S = 1.0
+BANDS_OVER_S = 0.5
+"""Half of the sound goes into the bands, in 30 numbers a second: nobody can make words of that."""
 HEALTH_INTERVAL_S = 5.0
 RETRY_PAUSE_S = 0.5
 GAP_SHOWN_S = 60.0
@@ -108,6 +112,8 @@ class Listener:
         self._channel_faults_since_ns = utc_now_ns()
         self._heard_s = time.monotonic()
         self._levels_due_s = 0.0
+        self._bands_due_s = 0.0
+        self._bands_dbfs: list[list[float]] = []
         self._health_due_s = 0.0
 
     def run(self, stopped: threading.Event) -> None:
@@ -167,7 +173,14 @@ class Listener:
         if now_s >= self._levels_due_s:
             self._levels_due_s = now_s + LEVELS_INTERVAL_S
             end_ns = block.start_ns + round(block.n_samples / block.sample_rate_hz * 1e9)
-            self._client.send_levels(end_ns, block.sigma_ns, self._meter.take())
+            self._client.send_levels(end_ns, block.sigma_ns, self._meter.take(), self._bands(block, now_s))
+
+    def _bands(self, block: AudioBlock, now_s: float) -> list[list[float]]:
+        """Each channel's levels in third octaves: all of the sound that calibration sees."""
+        if now_s >= self._bands_due_s:
+            self._bands_due_s = now_s + BANDS_INTERVAL_S
+            self._bands_dbfs = third_octaves_dbfs(self._clips.latest(BANDS_OVER_S), block.sample_rate_hz)
+        return self._bands_dbfs
 
     def _hand_over(self, output: DetectorOutput) -> None:
         for pick in output.picks:

@@ -119,9 +119,22 @@ class ListenClient:
             self._rejections.append(frame)
         self._wake()
 
-    def send_levels(self, time_ns: int, clock_sigma_ns: int, levels: Sequence[tuple[float, float, int]]) -> None:
-        """Tell what is heard: the end of the newest block, its clock's sigma, and rms, peak (dBFS), clipped samples."""
-        channels = tuple(ChannelLevel(max(rms, SILENCE_DBFS), max(peak, SILENCE_DBFS), n) for rms, peak, n in levels)
+    def send_levels(
+        self,
+        time_ns: int,
+        clock_sigma_ns: int,
+        levels: Sequence[tuple[float, float, int]],
+        bands_dbfs: Sequence[Sequence[float]] = (),
+    ) -> None:
+        """Tell what is heard: the end of the newest block, its clock's sigma, and rms, peak (dBFS), clipped samples.
+
+        bands_dbfs: each channel's levels in third octaves; none where they are not of these channels
+        """
+        bands = bands_dbfs if len(bands_dbfs) == len(levels) else [()] * len(levels)
+        channels = tuple(
+            ChannelLevel(max(rms, SILENCE_DBFS), max(peak, SILENCE_DBFS), n, tuple(own))
+            for (rms, peak, n), own in zip(levels, bands, strict=True)
+        )
         self._put_latest("levels", LevelsMessage(time_ns, clock_sigma_ns, channels))
 
     def send_health(self, checks: Sequence[HealthCheck]) -> None:

@@ -129,6 +129,19 @@ class ClipKeeper:
         first = self._pieces[0].first_sample if self._pieces else 0
         self._picks = {pick: sample for pick, sample in self._picks.items() if sample >= first}
 
+    def latest(self, duration_s: float) -> NDArray[np.float32]:
+        """The latest sound, full scale +-1, shape (channels, n): so long, or as long as there is any."""
+        if not self._pieces:
+            return np.empty((0, 0), np.float32)
+        n_wanted = round(duration_s * self._pieces[-1].rate_hz)
+        pieces: list[NDArray[np.int16]] = []
+        for piece in reversed(self._pieces):
+            if sum(map(len, pieces)) >= n_wanted:
+                break
+            pieces.append(piece.samples)
+        latest = np.concatenate(pieces[::-1])[-n_wanted:]
+        return latest.T.astype(np.float32) / np.float32(FULL_SCALE)
+
     def forget(self) -> None:
         """Let go of all sound."""
         self._pieces.clear()

@@ -25,6 +25,8 @@ MAX_HEADS = 1_000
 MAX_CERTIFICATES = 64
 MAX_CERTIFICATE_BYTES = 2_048
 """Ours take 500 bytes."""
+MAX_BANDS = 32
+"""Third octaves from 25 Hz to 20 kHz are 30."""
 MAX_CLIP_PICKS = 64
 """Picks in one request; thirty rounds and their echoes are one clip."""
 MAX_CLIP_PART_BYTES = 192 * 1024
@@ -61,11 +63,15 @@ class RejectionMessage(msgspec.Struct, frozen=True, tag_field="t", tag="rejectio
 
 
 class ChannelLevel(msgspec.Struct, frozen=True, array_like=True):
-    """Levels of one channel since the last message; silence is -400 dBFS."""
+    """Levels of one channel since the last message; silence is -400 dBFS.
+
+    bands_dbfs: root mean square in third octaves from 25 Hz up, over half a second, new once a second; empty: not known
+    """
 
     rms_dbfs: Dbfs
     peak_dbfs: Dbfs
     n_clipped_samples: Annotated[int, Meta(ge=0, lt=2**53)]
+    bands_dbfs: Annotated[tuple[Dbfs, ...], Meta(max_length=MAX_BANDS)] = ()
 
 
 class LevelsMessage(msgspec.Struct, frozen=True, tag_field="t", tag="levels"):

@@ -130,6 +130,8 @@ def test_everything_else_that_listen_tells_arrives(client, mesh):
     levels = mesh.next(LevelsMessage)
     assert (levels.time_ns, levels.clock_sigma_ns) == (5, 6)
     assert [c.rms_dbfs for c in levels.channels] == [-60.0, -400.0], "silence has a level that can be sent"
+    client.send_levels(6, 6, [(-60.0, -50.0, 0)], [[-70.0, -80.5]])
+    assert mesh.next(LevelsMessage).channels[0].bands_dbfs == (-70.0, -80.5)
     client.send_rejection(Rejection("n1", 9, "onset", "too weak"))
     assert mesh.next(RejectionMessage).reason == "too weak"
     client.send_health([HealthCheck("ears", HealthState.FAILED, "gone", None, "", 1, "plug it in")])

@@ -147,6 +147,15 @@ def test_sound_beyond_full_scale_and_no_numbers_are_held_as_they_can_be():
     assert clip.samples[RATE_HZ : RATE_HZ + 3, 0].tolist() == [0, 32_767, -32_768]
 
 
+def test_the_latest_sound_is_there_to_be_measured():
+    keeper = ClipKeeper()
+    assert keeper.latest(0.5).shape == (0, 0)
+    hear(keeper, 0, 3)
+    latest = keeper.latest(0.5)
+    assert latest.shape == (2, RATE_HZ // 2)
+    assert (latest[0] * 32_768).round().astype(int).tolist() == [value_of(s) for s in range(20_000, 24_000)]
+
+
 def test_requests_that_wait_are_bounded_and_one_more_is_told_so():
     keeper, pick = ClipKeeper(), pick_at(5.0)
     hear(keeper, 0, 5.7, [pick])
