@@ -6,6 +6,7 @@ import os
 import ssl
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     nodes = Nodes()
     for url in arguments.node:
         nodes.add(url)
-    stop_looking = (lambda: None) if arguments.no_mdns else find_nodes(nodes, FIND_S)
+    stop_looking: Callable[[], None] | None = None if arguments.no_mdns else find_nodes(nodes, FIND_S)
     try:
         first = nodes.first()
         if first is None:
@@ -50,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         for event in watcher.follow(terminal.ended.is_set):
             terminal.show(event)
     finally:
-        stop_looking()
+        if stop_looking is not None:
+            stop_looking()
     return STATUS_OK
 
 

@@ -97,7 +97,7 @@ class Watcher:
         self.serving: str | None = None
 
     def follow(self, stop: Callable[[], bool]) -> Iterator[Event]:
-        """Events until `stop`; lost links are events too, and each node is tried in its turn. None where no node is known."""
+        """Events until `stop`, lost links among them; each node is tried in its turn. Where none is known, nothing."""
         lost_s: float | None = None
         while not stop():
             url = self.nodes.first()
