@@ -58,7 +58,6 @@ class Membership:
         folder: NodeFolder,
         exchange: Exchange,
         hub: PeerHub,
-        interfaces: tuple[str, ...],
         on_joined: Callable[[], None],
     ) -> None:
         """`on_joined` is called when this node was let into another site and must start again."""
@@ -66,7 +65,6 @@ class Membership:
         self._folder = folder
         self._exchange = exchange
         self._hub = hub
-        self._interfaces = interfaces
         self._on_joined = on_joined
         self._door: JoinDoor | None = None
 
@@ -79,21 +77,22 @@ class Membership:
             "revoke": self._revoke,
         }
 
-    async def close(self) -> None:
-        """End the code, if one is valid."""
-        if self._door is not None:
-            await self._door.close()
-
     async def _open(self, _body: bytes, by: str) -> bytes:
-        await self.close()
-        self._door = JoinDoor(self._credentials, self._authority(), self._is_taken)
-        code, port = await self._door.open(self._interfaces)
+        self._shut()
+        self._door = JoinDoor(self._credentials, self._authority(), self._is_taken, self._shut)
+        self._hub.let_guests(self._door.talk)
         log.warning("%s opened the site for one new node", by)
-        return msgspec.msgpack.encode(OpenedBody(code, port, time.time_ns() + int(OPEN_S * NS_PER_S)))
+        opened = OpenedBody(self._door.code, self._hub.port, time.time_ns() + int(OPEN_S * NS_PER_S))
+        return msgspec.msgpack.encode(opened)
 
     async def _close(self, _body: bytes, _by: str) -> bytes:
-        await self.close()
+        self._shut()
         return b""
+
+    def _shut(self) -> None:
+        """End the code, if there is one."""
+        self._door = None
+        self._hub.let_guests(None)
 
     async def _join(self, body: bytes, _by: str) -> bytes:
         asked = _read(body, JoinBody)

@@ -192,9 +192,7 @@ class MeshProcess:
         self._ears = LocalServer(setup.folder.listen_socket, self._on_local)
         self._pages = LocalServer(setup.folder.control_socket, self._on_pages)
         self._stop = asyncio.Event()
-        self._membership = Membership(
-            credentials, setup.folder, self._exchange, self.hub, setup.interfaces, self._stop.set
-        )
+        self._membership = Membership(credentials, setup.folder, self._exchange, self.hub, self._stop.set)
         self._commands = Commands(
             lambda body: self._exchange.publish(body, _utc_ns()), time.monotonic, self._membership.actions()
         )
@@ -257,7 +255,6 @@ class MeshProcess:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._commands.close()
         await self._keeper.close()
-        await self._membership.close()
         await self.hub.close()
         await self._exchange.close()
         await self._ears.close()

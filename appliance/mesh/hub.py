@@ -6,6 +6,7 @@ handler what came. Everything runs in one event loop.
 
 import asyncio
 import logging
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 from appliance.errors import InputError, PeerError
 from appliance.ledger.health import HEARTBEAT_S, is_alive
 from appliance.mesh.discovery import Found
-from appliance.mesh.link import UNPROVEN, Identity, Link, MemberError, accept, dial
+from appliance.mesh.link import UNPROVEN, GuestError, Identity, Link, MemberError, accept, dial
 from appliance.mesh.trust import Enrolled
 from appliance.wire.framing import encode_frame
 from appliance.wire.messages import HeartbeatMessage, PeerMessage
@@ -42,6 +43,10 @@ PENANCE_S = 10.0
 STEADY_S = 5.0
 """A link that does not last as long counts as a failed attempt: the other end does not want it now."""
 TICK_S = 0.1
+
+
+GuestTalk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+"""Talks over TLS with a machine that is not of the site yet, and returns when that is over."""
 
 
 class PeerHandler(Protocol):
@@ -85,6 +90,7 @@ class PeerHub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self._refused: Counter[str] = Counter()
+        self._talk_to_guest: GuestTalk | None = None
 
     @property
     def refused(self) -> Mapping[str, int]:
@@ -98,6 +104,16 @@ class PeerHub:
     def peer_times(self) -> dict[str, tuple[int, float]]:
         """What time (UTC) linked nodes said it was, and the monotonic time when they did."""
         return {node: link.peer_time for node, link in self._links.items() if link.peer_time is not None}
+
+    @property
+    def port(self) -> int:
+        """Where peers are accepted; 0: not yet."""
+        return int(self._servers[0].sockets[0].getsockname()[1]) if self._servers else 0
+
+    def let_guests(self, talk: GuestTalk | None) -> None:
+        """Hand connections of machines that have no certificate yet to `talk`; None: refuse them again."""
+        self._talk_to_guest = talk
+        self._identity.server_context.verify_mode = ssl.CERT_REQUIRED if talk is None else ssl.CERT_OPTIONAL
 
     async def listen(self, addresses: tuple[str, ...], port: int) -> int:
         """Accept peers on `addresses` (none: all) and `port` (0: any free one, the same on all); returns the port.
@@ -231,6 +247,9 @@ class PeerHub:
         """Have a connection that came in prove itself, and stay with it for as long as it lasts."""
         try:
             link = await accept(self._identity, reader, writer)
+        except GuestError:
+            await self._receive_guest(reader, writer)
+            return
         except PeerError as error:
             self._refused_by(error)
             return
@@ -241,6 +260,15 @@ class PeerHub:
             self._pending[address] -= 1
             self._pending += Counter()  # forgets addresses with none left
         await self._serve(link)
+
+    async def _receive_guest(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if self._talk_to_guest is None:
+                self.refuse(UNPROVEN)
+            else:
+                await self._talk_to_guest(reader, writer)
+        finally:
+            writer.transport.abort()
 
     async def _serve(self, link: Link) -> bool:
         """Hand on what a peer says until the link ends; False where the link was not wanted."""

@@ -1,6 +1,7 @@
 """Letting new nodes into the site, and asking to be let in; `wire.joining` says how both ends prove themselves.
 
-The door is open only while a code is valid, on a port of its own, and for one new node.
+The door is open only while a code is valid, and for one new node. It is the port of the peers, which lets machines
+without a certificate as far as the door, and no further, while a code is valid.
 """
 
 import asyncio
@@ -23,8 +24,6 @@ from appliance.errors import InputError, PeerError
 from appliance.mesh.pages import Issuer, make_issuer
 from appliance.mesh.trust import (
     BAD_CERTIFICATE,
-    NODE_CERTIFICATE_FILE,
-    NODE_KEY_FILE,
     Credentials,
     SiteAuthority,
     read_site,
@@ -77,67 +76,55 @@ class Joined:
 class JoinDoor:
     """The site's side: lets in one new node for one code. For use in one event loop."""
 
-    def __init__(self, credentials: Credentials, authority: SiteAuthority, is_taken: Callable[[str], bool]) -> None:
-        """Sign for the site by `authority`; `is_taken` says whether a node of that name is alive."""
+    def __init__(
+        self,
+        credentials: Credentials,
+        authority: SiteAuthority,
+        is_taken: Callable[[str], bool],
+        on_shut: Callable[[], None],
+    ) -> None:
+        """Make a code, and sign for the site by `authority` for who knows it.
+
+        is_taken: whether a node of that name is there already
+        on_shut:  called when the code has ended
+        """
         self._authority = authority
         self._is_taken = is_taken
-        self._context = _server_context(credentials)
+        self._on_shut = on_shut
         self._certificate = credentials.enrolled.der
-        self._secret = b""
-        self._open_until_s = 0.0
+        self._secret = secrets.token_bytes(CODE_BYTES)
+        self._open_until_s = time.monotonic() + OPEN_S
         self._tries = 0
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._n_guests = 0
 
     @property
-    def is_open(self) -> bool:
-        """Whether a code is valid now."""
-        return self._server is not None and time.monotonic() < self._open_until_s
+    def code(self) -> str:
+        """What a person types on the new node."""
+        return format_code(self._secret)
 
-    async def open(self, addresses: tuple[str, ...]) -> tuple[str, int]:
-        """Make a new code and listen for who knows it; returns the code and the port. An older code ends."""
-        await self.close()
-        hosts = addresses or ("0.0.0.0",)  # noqa: S104  # the new node is wherever the LAN is
-        self._server = await asyncio.start_server(self._came_in, list(hosts), 0)
-        self._secret, self._tries = secrets.token_bytes(CODE_BYTES), 0
-        self._open_until_s = time.monotonic() + OPEN_S
-        return format_code(self._secret), int(self._server.sockets[0].getsockname()[1])
-
-    async def close(self) -> None:
+    def shut(self) -> None:
         """End the code."""
-        self._shut()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._open_until_s = 0.0
+        self._on_shut()
 
-    def _shut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._server, self._secret = None, b""
-
-    def _came_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= MAX_PENDING or not self.is_open:
-            writer.transport.abort()
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one machine that asks in over TLS, and wait until it has heard."""
+        if self._n_guests >= MAX_PENDING:
             return
-        task = asyncio.ensure_future(self._talk(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._n_guests += 1
         try:
             async with asyncio.timeout(TALK_TIMEOUT_S):
-                await writer.start_tls(self._context)
                 message = await _next_message(reader, "a new node")
                 writer.write(encode_frame(self._answer(message)))
-                await reader.read(1)  # until it has heard and hangs up
+                await reader.read(1)  # until it hangs up
         except (OSError, TimeoutError, PeerError) as error:
             log.info("somebody at the door of the site went away: %s", error)
         finally:
-            writer.transport.abort()
+            self._n_guests -= 1
 
     def _answer(self, message: JoinMessage) -> WelcomeMessage | SorryMessage:
-        if not self.is_open:
+        if time.monotonic() >= self._open_until_s:
+            self.shut()
             return SorryMessage("the code has ended; open joining again")
         if not isinstance(message, JoinRequestMessage) or message.version != JOIN_VERSION:
             return SorryMessage("speaks another version of the protocol; install the same version on both nodes")
@@ -146,7 +133,7 @@ class JoinDoor:
             log.warning("a node that calls itself %s asked in with a wrong code", message.node)
             if self._tries >= MAX_TRIES:
                 log.warning("%d wrong codes: joining is closed", self._tries)
-                self._shut()
+                self.shut()
             return SorryMessage("the code is wrong; type the one that is shown now")
         key = _key_of(message)
         if key is None:
@@ -162,7 +149,7 @@ class JoinDoor:
         pages = (issuer.key, issuer.certificate, issuer.authority)
         unproven = WelcomeMessage(authority.certify(message.node, key), site, pages, bytes(32))
         proof = host_proof(self._secret, self._certificate, message, unproven)
-        self._shut()  # one code, one node
+        self.shut()  # one code, one node
         log.warning("let node %s into the site %s", message.node, authority.site.name)
         return msgspec.structs.replace(unproven, proof=proof)
 
@@ -226,14 +213,6 @@ def _key_of(message: JoinRequestMessage) -> Ed25519PublicKey | None:
         if request.is_signature_valid and isinstance(key, Ed25519PublicKey):
             return key
     return None
-
-
-def _server_context(credentials: Credentials) -> ssl.SSLContext:
-    """TLS 1.3 with this node's own certificate; who comes has none yet."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(credentials.folder / NODE_CERTIFICATE_FILE, credentials.folder / NODE_KEY_FILE)
-    return context
 
 
 def _client_context() -> ssl.SSLContext:

@@ -31,6 +31,10 @@ class MemberError(PeerError):
         self.node = node
 
 
+class GuestError(Exception):
+    """Somebody without a certificate is there, over TLS, while guests are let to the door of the site."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What this node needs to open links: its credentials, the TLS contexts made of them, and its hello."""
@@ -113,7 +117,10 @@ async def dial(identity: Identity, address: str, port: int) -> Link:
 
 
 async def accept(identity: Identity, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Link:
-    """A link from a connection that came in. Raises OSError, PeerError or MemberError."""
+    """A link from a connection that came in. Raises OSError, PeerError or MemberError.
+
+    Where `server_context` asks for no certificate, GuestError says that there was none; the connection stays then.
+    """
     return await _prove(identity, (reader, writer), dialled=False)
 
 
@@ -127,7 +134,7 @@ async def _prove(
         async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
             await writer.start_tls(identity.client_context if dialled else identity.server_context)
             tls = writer.get_extra_info("ssl_object")
-            peer = own.site.check(tls.getpeercert(binary_form=True) or b"")
+            peer = own.site.check(_certificate_of(tls))
             writer.write(encode_frame(identity.hello))
             decoder = FrameDecoder(peer_decoder(), f"peer {peer.node}")
             try:
@@ -137,10 +144,19 @@ async def _prove(
     except ssl.SSLError as error:
         writer.transport.abort()
         raise PeerError("a machine", UNPROVEN, "enrol it, or remove it") from error
+    except GuestError:
+        raise
     except BaseException:
         writer.transport.abort()
         raise
     return Link(peer, own.node if dialled else peer.node, streams, decoder, early)
+
+
+def _certificate_of(tls: ssl.SSLObject) -> bytes:
+    certificate = tls.getpeercert(binary_form=True)
+    if certificate is None:
+        raise GuestError
+    return certificate
 
 
 async def _hear_hello(

@@ -3,7 +3,9 @@ import asyncio
 import pytest
 
 from appliance.cli import main
+from appliance.mesh.hub import PeerHub
 from appliance.mesh.joining import JoinDoor
+from appliance.mesh.link import make_identity
 from appliance.mesh.trust import create_site, load_credentials
 
 
@@ -20,10 +22,13 @@ def test_a_node_is_let_in_from_the_command_line(tmp_path, site, capsys):
     (state / "earshot.toml").write_text('[node]\nid = "n2"\n', encoding="utf-8")
 
     async def scenario():
-        door = JoinDoor(load_credentials(tmp_path / "n1"), site, lambda _: False)
-        code, port = await door.open(("127.0.0.1",))
-        status = await asyncio.to_thread(main, ["join", code, f"127.0.0.1:{port}", "--state", str(state)])
-        await door.close()
+        credentials = load_credentials(tmp_path / "n1")
+        hub = PeerHub(make_identity(credentials, "test"), None)
+        port = await hub.listen(("127.0.0.1",), 0)
+        door = JoinDoor(credentials, site, lambda _: False, lambda: hub.let_guests(None))
+        hub.let_guests(door.talk)
+        status = await asyncio.to_thread(main, ["join", door.code, f"127.0.0.1:{port}", "--state", str(state)])
+        await hub.close()
         return status
 
     assert asyncio.run(scenario()) == 0

@@ -2,6 +2,7 @@ import base64
 import json
 import random
 import shutil
+import sqlite3
 
 import msgspec
 import pytest
@@ -74,6 +75,28 @@ def test_any_change_of_a_log_is_found(made, site, tmp_path, seed):
     what = evidence.change_log(random.Random(seed), made[0], tmp_path / "node.db")
     if what is not None:
         assert verify_log(tmp_path / "node.db", site).findings, what
+
+
+def test_bytes_that_mean_nothing_to_a_zip_are_not_overlooked(bundle):
+    at = bundle.rindex(b"PK\x01\x02") + 12  # the time of the last file in the list of files
+    for changed in (bundle[:at] + b"\x21" + bundle[at + 1 :], bundle + b"\0", b"\0" + bundle):
+        assert verify_bundle(changed, "bundle").findings
+
+
+def test_an_end_that_was_cut_off_is_found_where_others_saw_it(made, site, tmp_path):
+    log = tmp_path / "node.db"
+    shutil.copy(made[0], log)
+    streams = {(node, epoch): seq for node, epoch, seq in sorted(evidence.unwitnessed(made[0]))}
+    db = sqlite3.connect(log, isolation_level=None)
+    witnesses = {r[0] for r in db.execute("SELECT node FROM records WHERE kind = 'witness'")}
+    assert len(witnesses) == 3
+    node, epoch = next(stream for stream, last in streams.items() if last > 4)
+    db.execute("DELETE FROM records WHERE node = ? AND epoch = ? AND seq > 2", (node, epoch))
+    db.close()
+    findings = verify_log(log, site).findings
+    assert any(f"record {node}:{epoch}:3 records 3 to" in f and "at its end are missing" in f for f in findings), (
+        findings
+    )
 
 
 def rewritten(made, change):
