@@ -1,5 +1,6 @@
 """What others may read of a node's database: incidents, events with cursors, nodes, rejections."""
 
+import contextlib
 import json
 import re
 import threading
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import InputError
+from appliance.errors import InputError, StoreError
 from appliance.ledger.knowledge import Knowledge, parse_knowledge
 from appliance.ledger.records import StreamId
 from appliance.model.instants import NS_PER_US
@@ -49,11 +50,20 @@ class StoreReader:
         self._open()
 
     def _open(self) -> None:
-        self._file = _identity(self._path)
-        self._db = open_for_reading(self._path)
+        file = _identity(self._path)
+        db = open_for_reading(self._path)
         with store_errors(self._path):
-            row = self._db.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
-        self._store = str(row[0])
+            row = db.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
+        self._db, self._file, self._store = db, file, str(row[0])
+
+    def _follow(self) -> None:
+        """Go over to a new database, as a node begins one when it joins another site; until it is whole, stay."""
+        if _identity(self._path) in (None, self._file):
+            return
+        before = self._db
+        with contextlib.suppress(StoreError):
+            self._open()
+            before.close()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -190,9 +200,7 @@ class StoreReader:
 
     def _rows(self, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:
         with self._lock, store_errors(self._path):
-            if _identity(self._path) != self._file:  # a node that joined another site began a new one
-                self._db.close()
-                self._open()
+            self._follow()
             return self._db.execute(statement, values).fetchall()
 
 

@@ -26,8 +26,8 @@ from tests.storage.test_writer import WRITE_UNTIL_KILLED
 def main() -> int:
     """Run and keep the result; status 1 where something acknowledged was lost, or the harness found nothing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--groups", type=int, default=40, help="transactions of the recorded run")
-    parser.add_argument("--tries", type=int, default=4, help="times that each moment is diced")
+    parser.add_argument("--groups", type=int, default=20, help="transactions of the recorded run")
+    parser.add_argument("--tries", type=int, default=3, help="times that each moment is diced")
     parser.add_argument("--kills", type=int, default=200, help="kills of a writing process")
     arguments = parser.parse_args()
     results = {}

@@ -180,3 +180,16 @@ def remark(author, incident_id, unit):
 def add(store, record):
     with store.transaction():
         store.add_records([record], START_NS)
+
+
+def test_a_reader_notices_that_the_node_began_a_new_database(open_node, tmp_path):
+    store, reader = open_node("a")
+    put(store, incident(1))
+    old = reader.latest_cursor()
+    for file in tmp_path.glob("a.db*"):
+        file.rename(file.with_name(f"{file.name}.before"))
+    assert [i["id"] for i in reader.incidents()] == [incident(1).id], "until there is another one"
+    new, _ = open_node("a")
+    put(new, incident(2))
+    assert [i["id"] for i in reader.incidents()] == [incident(2).id]
+    assert [e.body["id"] for e in reader.events_after(old)] == [incident(2).id]
