@@ -12,15 +12,16 @@ from appliance.model.instants import NS_PER_S, UtcNs
 from appliance.model.picks import Pick
 from appliance.wire.records import (
     AirBody,
+    CalibrationBody,
     HealthBody,
     NodeBody,
     PickBody,
     PoseBody,
     Unread,
     air_from_body,
+    calibrated_pose,
     decode_body,
     pick_from_body,
-    pose_from_body,
 )
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Intake:
         self._put = put
         self._newest: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._newest_air: tuple[int, str] = (0, "")
+        self._poses: dict[str, PoseBody] = {}
+        self._calibrations: dict[str, CalibrationBody] = {}
         self._unread: Counter[str] = Counter()
         self._late: list[Pick] = []
 
@@ -79,13 +82,23 @@ class Intake:
             return air_from_body(body) if self._newest_air != newest else None
         if not self._is_newest(record):
             return None
-        if isinstance(body, PoseBody):
-            pose = pose_from_body(body, record.node)
-            self._board.pose_of(record.node, pose)
-            return pose
+        if isinstance(body, PoseBody | CalibrationBody):
+            return self._pose(record.node, body)
         if isinstance(body, NodeBody | HealthBody):
             self._board.node_said(record.node, body)
         return None
+
+    def _pose(self, node: str, body: PoseBody | CalibrationBody) -> Input | None:
+        """The node's pose with its calibration, whichever of the two came first; None while it has stated none."""
+        if isinstance(body, PoseBody):
+            self._poses[node] = body
+        else:
+            self._calibrations[node] = body
+        if node not in self._poses:
+            return None
+        pose = calibrated_pose(self._poses[node], self._calibrations.get(node), node)
+        self._board.pose_of(node, pose)
+        return pose
 
     def _pick(self, record: Record, body: PickBody, now_ns: int) -> Pick | None:
         age_ns = record.time_ns - body.time_ns

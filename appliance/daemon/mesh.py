@@ -160,7 +160,7 @@ def recall(store: NodeStore, now_ns: int) -> list[Record]:
     """The stored records that a starting process has to read again: recent picks, and the newest of everything else."""
     recalled = store.records_since("pick", now_ns - RECALL_NS, MAX_RECALLED)
     recalled += store.records_since("issued", now_ns - ISSUED_NS, MAX_RECALLED)
-    for kind in ("pose", "air", "node", "health"):
+    for kind in ("pose", "calibration", "air", "node", "health"):
         recalled += store.latest_of_nodes(kind)
     return recalled
 

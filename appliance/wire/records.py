@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from appliance.ledger.records import EPOCH_KIND, Epoch, Hash, Held, NodeName, Record, Sequence, SignatureBytes
 from appliance.ledger.revocation import MAX_STATEMENT_BYTES, REVOCATION_KIND
+from appliance.locate.calibration import PoseChange, changed_pose
 from appliance.model.air import Air
 from appliance.model.classes import CLASSES, ClassProbabilities
 from appliance.model.health import HealthCheck, HealthState
@@ -40,6 +41,8 @@ Version = Annotated[int, Meta(ge=1, le=1_000)]
 Decibels = Annotated[float, Meta(ge=-250.0, le=250.0)]
 Url = Annotated[str, Meta(max_length=200, pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?)?\Z")]
 """A page's address, or nothing. No query and no user: it becomes a link on other nodes' pages."""
+ShiftM = Annotated[float, Meta(ge=-100.0, le=100.0)]
+"""Shots refine a survey; who was moved further is surveyed anew."""
 Words = Annotated[str, Meta(max_length=200)]
 WITNESS_HASH_BYTES = 16
 """128 bits: nobody finds a second record with the same."""
@@ -91,6 +94,24 @@ class PoseBody(msgspec.Struct, frozen=True, omit_defaults=True):
     sigma_m: SigmaM
     heading_deg: Degrees
     heading_sigma_deg: SigmaDeg
+    v: Version = 1
+
+
+class CalibrationBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What located shots make of the record's node's pose: holds for the pose `of` alone, until that is stated anew.
+
+    east_m, north_m, turn_deg:  how far its position moves and its heading turns, clockwise
+    sigma_m, heading_sigma_deg: 1-sigma of what is left
+    sightings:                  places that it was learnt from
+    """
+
+    of: PoseBody
+    east_m: ShiftM
+    north_m: ShiftM
+    turn_deg: Annotated[float, Meta(ge=-180.0, le=180.0)]
+    sigma_m: SigmaM
+    heading_sigma_deg: SigmaDeg
+    sightings: Annotated[int, Meta(ge=1, le=100_000)]
     v: Version = 1
 
 
@@ -228,6 +249,7 @@ Body = (
     EpochBody
     | PickBody
     | PoseBody
+    | CalibrationBody
     | AirBody
     | NodeBody
     | HealthBody
@@ -259,6 +281,7 @@ KINDS: Final[Mapping[str, RecordKind]] = {
     EPOCH_KIND: RecordKind(EpochBody, 1, makes_incidents=False),
     "pick": RecordKind(PickBody, 1, makes_incidents=True),
     "pose": RecordKind(PoseBody, 1, makes_incidents=True),
+    "calibration": RecordKind(CalibrationBody, 1, makes_incidents=True),
     "air": RecordKind(AirBody, 1, makes_incidents=True),
     "node": RecordKind(NodeBody, 1, makes_incidents=False),
     "health": RecordKind(HealthBody, 1, makes_incidents=False),
@@ -378,6 +401,36 @@ def pose_from_body(body: PoseBody, node: str) -> NodePose:
     """The pose of `node`."""
     place = Geodetic(body.lat_deg, body.lon_deg, body.alt_m)
     return NodePose(node, place, body.sigma_m, body.heading_deg, body.heading_sigma_deg)
+
+
+def calibration_to_body(change: PoseChange, of: NodePose) -> CalibrationBody:
+    """A change of the pose `of`, for the record of the node whose pose it is."""
+    return CalibrationBody(
+        of=pose_to_body(of),
+        east_m=change.east_m,
+        north_m=change.north_m,
+        turn_deg=change.turn_deg,
+        sigma_m=change.sigma_m,
+        heading_sigma_deg=change.heading_sigma_deg,
+        sightings=change.sightings,
+    )
+
+
+def calibrated_pose(pose: PoseBody, calibration: CalibrationBody | None, node: str) -> NodePose:
+    """The pose of `node` with its calibration, where that was learnt against this very pose."""
+    stated = pose_from_body(pose, node)
+    if calibration is None or calibration.of != pose:
+        return stated
+    change = PoseChange(
+        node,
+        calibration.east_m,
+        calibration.north_m,
+        calibration.turn_deg,
+        calibration.sigma_m,
+        calibration.heading_sigma_deg,
+        calibration.sightings,
+    )
+    return changed_pose(stated, change)
 
 
 def air_to_body(air: Air) -> AirBody:

@@ -4,15 +4,18 @@ import msgspec
 import pytest
 
 from appliance.ledger.records import MAX_BODY_BYTES
+from appliance.locate.calibration import PoseChange
 from appliance.model.air import Air
 from appliance.model.health import HealthCheck, HealthState
 from appliance.model.remarks import ReviewVerdict, UnitState
 from appliance.model.space import Geodetic, NodePose
+from appliance.physics.geodesy import LocalFrame
 from appliance.wire.records import (
     KINDS,
     MAX_CHECKS,
     AcknowledgementBody,
     AirBody,
+    CalibrationBody,
     ClipBody,
     EpochBody,
     ExerciseBody,
@@ -27,6 +30,8 @@ from appliance.wire.records import (
     WitnessBody,
     air_from_body,
     air_to_body,
+    calibrated_pose,
+    calibration_to_body,
     check_from_body,
     check_to_body,
     decode_body,
@@ -41,11 +46,13 @@ from tests.ledger.authors import Author
 from tests.wire.test_messages import PICK
 
 POSE = NodePose("n1", Geodetic(35.5, -106.25, 1500.0), 1.5, 30.0, 2.0)
+CHANGE = PoseChange("n1", 0.6, -1.1, 4.0, 0.3, 0.8, 57)
 CHECK = HealthCheck("ears", HealthState.DEGRADED, "channel 2 silent", 1.0, "channels", 99, "check the cable")
 BODIES = [
     EpochBody(3, 4, "earshot 1"),
     pick_to_body(PICK),
     pose_to_body(POSE),
+    calibration_to_body(CHANGE, POSE),
     air_to_body(Air(20.0, 1.0, -2.0, 0.5, 0.3)),
     NodeBody("https://n1.local:8443", "earshot 1"),
     HealthBody((check_to_body(CHECK),)),
@@ -84,6 +91,17 @@ def test_the_model_comes_back_from_bodies():
     assert pose_from_body(pose_to_body(POSE), "n1") == POSE
     assert air_from_body(air_to_body(Air(3.0, 1.0, 2.0, 0.1, 0.2))) == Air(3.0, 1.0, 2.0, 0.1, 0.2)
     assert check_from_body(check_to_body(CHECK)) == CHECK
+
+
+def test_a_calibration_moves_the_pose_that_it_was_learnt_against_and_no_other():
+    stated, change = pose_to_body(POSE), calibration_to_body(CHANGE, POSE)
+    pose = calibrated_pose(stated, change, "n1")
+    east_m, north_m, up_m = LocalFrame(POSE.position).to_enu(pose.position)
+    assert (east_m, north_m, up_m) == pytest.approx((0.6, -1.1, 0.0), abs=0.02)
+    assert (pose.heading_deg, pose.sigma_m, pose.heading_sigma_deg) == (34.0, 0.3, 0.8)
+    elsewhere = pose_to_body(NodePose("n1", Geodetic(35.5, -106.2501, 1500.0), 1.5, 30.0, 2.0))
+    assert calibrated_pose(elsewhere, change, "n1") == pose_from_body(elsewhere, "n1")
+    assert calibrated_pose(stated, None, "n1") == POSE
 
 
 def test_the_largest_bodies_fit_a_record():
@@ -145,6 +163,7 @@ def test_a_pick_with_a_field_out_of_bounds_is_not_used(change):
     [
         ("pose", PoseBody(91.0, 0.0, 0.0, 1.0, 0.0, 0.0)),
         ("pose", PoseBody(0.0, 0.0, math.nan, 1.0, 0.0, 0.0)),
+        ("calibration", CalibrationBody(pose_to_body(POSE), 1e4, 0.0, 0.0, 1.0, 1.0, 20)),
         ("air", AirBody(99.0, 0.0, 0.0, 1.0, 1.0)),
         ("air", AirBody(9.0, 0.0, math.inf, 1.0, 1.0)),
         ("node", NodeBody("javascript:alert(1)", "x")),
