@@ -190,6 +190,6 @@ def test_a_reader_notices_that_the_node_began_a_new_database(open_node, tmp_path
         file.rename(file.with_name(f"{file.name}.before"))
     assert [i["id"] for i in reader.incidents()] == [incident(1).id], "until there is another one"
     new, _ = open_node("a")
-    put(new, incident(2))
+    put(new, incident(2), knowledge="n9:1:1")
     assert [i["id"] for i in reader.incidents()] == [incident(2).id]
     assert [e.body["id"] for e in reader.events_after(old)] == [incident(2).id]
