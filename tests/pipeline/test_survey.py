@@ -98,6 +98,17 @@ def test_a_reflection_of_a_minute_or_two_neither_moves_the_node_nor_its_place():
     assert error_m(after) == pytest.approx(error_m(before), abs=2.5)
 
 
+def test_reflections_that_come_and_go_do_not_add_up_to_a_move():
+    survey, receiver = Survey(), Receiver()
+    receiver.feed(survey, 60)
+    for _ in range(5):
+        receiver.at_m = np.array([80.0, 0.0, 0.0])
+        receiver.feed(survey, 2)
+        receiver.at_m = np.zeros(3)
+        receiver.feed(survey, 3)
+    assert survey.surveyed().moved_m == 0.0
+
+
 def test_what_is_remembered_is_where_the_next_start_goes_on():
     survey, receiver = Survey(), Receiver()
     receiver.feed(survey, 120)
