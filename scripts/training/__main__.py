@@ -135,7 +135,7 @@ def _final_model(examples: Examples, calibration: evaluate.Calibration, settings
     kept = np.flatnonzero(~examples.held_out)
     model = network.train(examples.patches[kept], examples.classes[kept], settings.seed, epochs=_EPOCHS, verbose=2)
     network.set_calibration(model, calibration)
-    chosen = np.random.default_rng(settings.seed).choice(kept, _N_REPRESENTATIVE, replace=False)
+    chosen = np.random.default_rng(settings.seed).choice(kept, min(_N_REPRESENTATIVE, len(kept)), replace=False)
     return network.to_int8(model, examples.patches[chosen])
 
 
