@@ -29,7 +29,8 @@ MAX_CURSOR_CHARS = 4_096
 CURSOR_HEADER = "Earshot-Cursor"
 """On the list of incidents: where to read on from, so that nothing falls between list and stream."""
 
-NOT_READY = (HealthState.FAILED, HealthState.UNKNOWN)
+NEEDED = ("ears", "clock", "place")
+"""Of these a node must know that they are well; of the rest (a board without sensors) only that nothing failed."""
 
 blueprint = Blueprint("api", __name__)
 
@@ -99,7 +100,7 @@ def readyz() -> Response:
     site = current_site()
     own = own_node(site.reader.nodes())
     checks = own["health"] if own and own["alive"] else []
-    failing = [check["name"] for check in checks if check["state"] in NOT_READY]
+    failing = [check["name"] for check in checks if _stands_in_the_way(check)]
     if not checks or site.watch.mesh is MeshLink.AWAY:
         failing.append("mesh")
     response = json_response({"ready": not failing, "failing": failing})
@@ -119,6 +120,11 @@ def metrics() -> Response:
 def openapi() -> Response:
     """This interface as an OpenAPI 3.1 document."""
     return json_response(document(current_app))
+
+
+def _stands_in_the_way(check: Body) -> bool:
+    is_unknown = check["state"] == HealthState.UNKNOWN and check["name"] in NEEDED
+    return is_unknown or bool(check["state"] == HealthState.FAILED)
 
 
 def own_node(nodes: Sequence[Body]) -> Body | None:

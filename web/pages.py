@@ -30,6 +30,12 @@ def status() -> str:
     return _page("status.html")
 
 
+@blueprint.get("/install")
+def install() -> str:
+    """The technician's steps until the node is ready."""
+    return _page("install.html")
+
+
 @blueprint.get("/incidents/<incident_id>")
 def incident(incident_id: str) -> str:
     """Everything about one incident, and what people made of it."""

@@ -31,6 +31,7 @@ ROUTES: Mapping[tuple[str, str], frozenset[Role] | None] = MappingProxyType(
         ("pages.status", "GET"): EVERYBODY,
         ("pages.interface", "GET"): EVERYBODY,
         ("pages.incident", "GET"): EVERYBODY,
+        ("pages.install", "GET"): INSTALLING,
         ("api.incidents", "GET"): EVERYBODY,
         ("api.incident", "GET"): EVERYBODY,
         ("api.nodes", "GET"): EVERYBODY,

@@ -28,6 +28,8 @@ from appliance.wire.records import CheckBody, HealthBody, NodeBody, check_from_b
 
 MAX_REJECTIONS = 200
 """The technician's list; a noisy street makes a few a second."""
+MAX_UNSHOWN = 50
+"""Levels that wait for the next look of a page: ten seconds of them."""
 CLIP_MEMORY = 50
 """Ten seconds of levels: a blast is over after some of them, and its echoes too."""
 GRACE_S = 10.0
@@ -53,8 +55,29 @@ class _Ears:
 
     heard_s: float | None = None
     levels: LevelsMessage | None = None
+    unshown: list[LevelsMessage] = field(default_factory=list)
     checks: dict[str, HealthCheck] = field(default_factory=dict)
     clipped: collections.deque[frozenset[int]] = field(default_factory=lambda: collections.deque(maxlen=CLIP_MEMORY))
+
+    def take_levels(self) -> list[dict[str, Any]]:
+        """For each channel the newest RMS, and the highest peak and all clipped samples since this was last asked.
+
+        Pages see the levels once a second, and a tap on a microphone is over sooner.
+        """
+        if self.levels is None:
+            return []
+        n_channels = len(self.levels.channels)
+        heard = [m.channels for m in (*self.unshown, self.levels) if len(m.channels) == n_channels]
+        new = [m.channels for m in self.unshown if len(m.channels) == n_channels]
+        self.unshown = []
+        return [
+            {
+                "rms_dbfs": self.levels.channels[i].rms_dbfs,
+                "peak_dbfs": max(channels[i].peak_dbfs for channels in heard),
+                "n_clipped_samples": sum(channels[i].n_clipped_samples for channels in new),
+            }
+            for i in range(n_channels)
+        ]
 
     def stuck(self) -> list[int]:
         """Channels, from 0, that were at the rail in most of the last levels."""
@@ -84,6 +107,7 @@ class NodesBoard:
         """Take in what the ears heard."""
         self._ears.heard_s = now_s
         self._ears.levels = levels
+        self._ears.unshown = [*self._ears.unshown[-MAX_UNSHOWN:], levels]
         self._ears.clipped.append(frozenset(i for i, c in enumerate(levels.channels) if c.n_clipped_samples > 0))
 
     def ears_said(self, checks: Sequence[CheckBody]) -> None:
@@ -174,7 +198,6 @@ class NodesBoard:
         return self._peers.setdefault(node, _Peer())
 
     def _own_status(self, now_ns: int) -> NodeStatus:
-        levels = self._ears.levels
         return NodeStatus(
             id=self._node,
             is_self=True,
@@ -183,7 +206,7 @@ class NodesBoard:
             alive=True,
             last_heard_ns=now_ns,
             health=[_plain(check) for check in self._health.checks()],
-            levels=[msgspec.structs.asdict(channel) for channel in levels.channels] if levels else [],
+            levels=self._ears.take_levels(),
             **_place(self._pose),
         )
 

@@ -144,3 +144,11 @@ def test_the_newest_rejections_are_kept_newest_first(board):
     rejections = board.status(NOW_NS).rejections
     assert len(rejections) == MAX_REJECTIONS
     assert rejections[0]["time_ns"] == MAX_REJECTIONS + 4
+
+
+def test_a_tap_between_two_looks_of_a_page_is_shown_and_its_clipped_samples_count_once(board):
+    for peak, clipped in ((-50.0, 0), (-3.0, 7), (-48.0, 2)):
+        board.heard(LevelsMessage(NOW_NS, 1_000, (ChannelLevel(-60.0, peak, clipped),)), 5.0)
+    first, second = board.status(NOW_NS), board.status(NOW_NS)
+    assert first.nodes[0].levels == [{"rms_dbfs": -60.0, "peak_dbfs": -3.0, "n_clipped_samples": 9}]
+    assert second.nodes[0].levels == [{"rms_dbfs": -60.0, "peak_dbfs": -48.0, "n_clipped_samples": 0}]

@@ -26,6 +26,13 @@ def test_gunfire_is_one_incident_with_one_id_on_every_node(tmp_path):
         assert incident["ellipse"]["major_m"] < 100.0
         assert abs(time.time_ns() - incident["time_ns"]) < 120e9
         assert incident["time"].endswith("Z")
+        press = {"unit": "12", "state": "en-route", "time_ns": time.time_ns()}
+        demo.post(demo.nodes[0], f"/api/incidents/{incident['id']}/acknowledgements", press)
+        demo.wait_for(
+            "the acknowledgement on the last node",
+            lambda: demo.get(demo.nodes[4], f"/api/incidents/{incident['id']}")["acknowledgements"],
+            10.0,
+        )
         for node in demo.nodes:
             peers = demo.get(node, "/api/nodes")
             assert {p["id"] for p in peers} == {n["id"] for n in demo.nodes}

@@ -72,7 +72,17 @@ def test_no_page_has_a_serious_fault(serve, browser, axe, people, store, fakes, 
     store.put_remark("acknowledgement", {**said, "unit": "12", "state": "en-route"})
     store.put_remark("review", {**said, "verdict": "gunfire", "note": "casings"})
     url, _ = serve(people=people, map_file=tmp_path / "map.geojson", geography=tmp_path / "geography")
-    paths = ("/setup", "/", "/patrol", "/status", f"/incidents/{body['id']}", "/people", "/geography", "/interface")
+    paths = (
+        "/setup",
+        "/",
+        "/patrol",
+        "/status",
+        f"/incidents/{body['id']}",
+        "/people",
+        "/geography",
+        "/interface",
+        "/install",
+    )
     faults = {}
     for theme in ("day", "night"):
         for width, height in SIZES:

@@ -149,10 +149,11 @@ def test_readiness_names_the_checks_that_fail(make_client, store, fakes):
     client = make_client()
     assert client.get("/readyz").json == {"ready": True, "failing": []}
     nodes = store.nodes()
-    nodes[0] = {**nodes[0], "health": [fakes.check("clock", "failed"), fakes.check("ears", "degraded")]}
+    checks = [("clock", "failed"), ("ears", "degraded"), ("place", "unknown"), ("power", "unknown")]
+    nodes[0] = {**nodes[0], "health": [fakes.check(name, state) for name, state in checks]}
     store.put_nodes(nodes)
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json) == (503, {"ready": False, "failing": ["clock"]})
+    assert (answer.status_code, answer.json) == (503, {"ready": False, "failing": ["clock", "place"]})
     store.put_nodes([{**node, "alive": False} for node in nodes])
     assert client.get("/readyz").json == {"ready": False, "failing": ["mesh"]}
     client = make_client(control_socket=Path("/nobody.sock"))  # mesh is away
