@@ -1,6 +1,7 @@
 """`earshot check`: what works on this node, what doesn't, and what to do."""
 
 import argparse
+import logging
 
 from appliance.cli.main import STATUS_OK
 from appliance.cli.state import add_state_argument, open_folder
@@ -21,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line per check; status 1 where one of them failed."""
     folder, settings = open_folder(arguments)
+    # What is wrong is in the checks; the log would only say it again between them.
+    logging.getLogger("appliance").addHandler(logging.NullHandler())
     if arguments.settings:
         print(describe(settings))
     failed = False

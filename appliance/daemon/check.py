@@ -1,5 +1,6 @@
 """Tries every part of a node once, without running it: what `earshot check` says."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,12 +31,12 @@ def check_node(settings: Settings, folder: NodeFolder) -> Iterator[HealthCheck]:
     yield _ok("settings", f"{folder.settings_file}" if folder.settings_file.exists() else "defaults: no file")
     yield _tried("keys", lambda: _keys(settings, folder))
     yield _tried("classifier", lambda: _classifier(settings))
-    witnesses = open_witnesses(settings, folder)
-    yield _tried("microphones", lambda: _microphones(settings, folder, witnesses))
-    yield _place(settings, witnesses)
-    yield _clock(witnesses)
+    with contextlib.closing(open_witnesses(settings, folder)) as witnesses:
+        yield _tried("microphones", lambda: _microphones(settings, folder, witnesses))
+        yield _place(settings, witnesses)
+        yield _clock(witnesses)
+        yield from witnesses.board.checks(utc_now_ns(), time.monotonic_ns())
     yield _tried("database", lambda: _database(folder))
-    yield from witnesses.board.checks(utc_now_ns(), time.monotonic_ns())
 
 
 def _ok(name: str, words: str) -> HealthCheck:
@@ -52,6 +53,8 @@ def _tried(name: str, attempt: Callable[[], str]) -> HealthCheck:
 
 
 def _keys(settings: Settings, folder: NodeFolder) -> str:
+    if not any(folder.keys.glob("*")):
+        return f"none yet; earshot mesh makes the site {settings.node.site}, of which this node is the first"
     credentials = load_credentials(folder.keys)
     name = settings.node.id
     return f"node {credentials.node} of site {credentials.site.name}" + (

@@ -1,6 +1,7 @@
 """What mesh knows of this node's own devices: its place, its clock, and their health."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from appliance.config import Settings
 from appliance.config.folder import NodeFolder
@@ -19,6 +20,13 @@ from appliance.ports import PlaceSource
 from appliance.timing.utc import UtcMapping
 
 
+class Closable(Protocol):
+    """Something with a thread of its own."""
+
+    def close(self) -> None:
+        """End the thread."""
+
+
 @dataclass(frozen=True, slots=True)
 class Witnesses:
     """The devices of one node, open.
@@ -26,11 +34,13 @@ class Witnesses:
     place:  where the node is
     keeper: judges the clock; None where its error was entered by hand
     board:  power, temperature and disk
+    threads: what asks in threads of its own
     """
 
     place: PlaceSource
     keeper: ClockKeeper | None
     board: BoardKeeper
+    threads: tuple[Closable, ...] = ()
     entered_sigma_ns: int = 0
 
     def mapping(self) -> UtcMapping:
@@ -43,20 +53,27 @@ class Witnesses:
         place = [self.place.check(now_ns)] if isinstance(self.place, KeptPlace) else []
         return [*clock, *place, *self.board.checks(now_ns, monotonic_now_ns())]
 
+    def close(self) -> None:
+        """End all threads."""
+        for thread in self.threads:
+            thread.close()
+
 
 def open_witnesses(settings: Settings, folder: NodeFolder) -> Witnesses:
-    """The devices that the settings name; their threads end with the process."""
+    """The devices that the settings name; `close` them, or let their threads end with the process."""
     board = BoardKeeper(folder.root)
     receiver = _receiver(settings) if _needs_receiver(settings) else None
     place = make_place(settings, receiver, folder)
+    threads: tuple[Closable, ...] = () if receiver is None else (receiver,)
     sigma_us = settings.clock.sigma_us
     if sigma_us is not None:
-        return Witnesses(place, None, board, round(sigma_us * NS_PER_US))
+        return Witnesses(place, None, board, threads, round(sigma_us * NS_PER_US))
     if receiver is None or not settings.clock.receiver:
-        return Witnesses(place, ClockKeeper(ClockWitnesses()), board)
+        keeper = ClockKeeper(ClockWitnesses())
+        return Witnesses(place, keeper, board, (keeper, *threads))
     timing = GpsdTiming(settings.place.gpsd_port)
-    witnesses = ClockWitnesses(pulse=PulseReader().read, fix=receiver.fix, sentence=timing.read)
-    return Witnesses(place, ClockKeeper(witnesses), board)
+    keeper = ClockKeeper(ClockWitnesses(pulse=PulseReader().read, fix=receiver.fix, sentence=timing.read))
+    return Witnesses(place, keeper, board, (keeper, timing, *threads))
 
 
 def _needs_receiver(settings: Settings) -> bool:

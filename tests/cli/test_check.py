@@ -31,14 +31,33 @@ def lines_of(out: str) -> dict[str, str]:
 def test_each_part_of_a_node_is_named_with_what_to_do(tmp_path, capsys):
     (tmp_path / "earshot.toml").write_text(FIXED)
     assert main(["check", "--state", str(tmp_path)]) == 1
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     marks = lines_of(out)
-    assert marks["keys"] == "FAILED"
+    assert marks["keys"] == "ok"
+    assert "none yet; earshot mesh makes" in out
+    assert err == ""
     assert marks["microphones"] == "FAILED"
     assert marks["place"] == "ok"
     assert marks["clock"] == "ok"
     assert marks["classifier"] == "ok"
+
+
+def test_damaged_keys_are_named_with_what_to_do(tmp_path, capsys):
+    (tmp_path / "earshot.toml").write_text(FIXED)
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/node.key").write_text("x")
+    main(["check", "--state", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert lines_of(out)["keys"] == "FAILED"
     assert "enrol the node" in out
+
+
+def test_a_node_whose_clock_nobody_keeps_is_told_all_that_is_missing(tmp_path, capsys):
+    (tmp_path / "earshot.toml").write_text(FIXED.replace("[clock]\nsigma_us = 10.0", ""))
+    main(["check", "--state", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert lines_of(out)["clock"] == "FAILED"
+    assert "NOT READY because" in out
 
 
 def test_the_first_node_of_a_site_makes_its_keys_once(tmp_path, capsys):
