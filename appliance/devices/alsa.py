@@ -1,6 +1,10 @@
 """One ALSA capture device; the only file that touches pyalsaaudio."""
 
 import select
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from appliance.devices.clock import monotonic_now_ns
 from appliance.model.instants import NS_PER_MS, NS_PER_S
@@ -11,11 +15,18 @@ _STRANGE_STAMP_NS = NS_PER_S
 """Some plugins stamp with another clock, and a failed query leaves anything: such a stamp lies far from now."""
 
 
+FORMATS = ("S16_LE", "S32_LE", "S24_3LE")
+"""What arrays give without software between that mixes or resamples; the first one that a device has is taken."""
+
+
 class CapturePcm:
-    """A capture device that never waits: 16 bit, interleaved. Used from one thread. Errors of ALSA come as OSError."""
+    """A capture device that never waits, interleaved. Used from one thread. Errors of ALSA come as OSError."""
 
     def __init__(self, device: str, *, rate_hz: int, n_channels: int, period_samples: int, n_periods: int) -> None:
-        """Open the device with exactly this rate and these channels. Raises OSError, its text fit for people."""
+        """Open the device with exactly this rate and these channels, in one of `FORMATS`.
+
+        Raises OSError, its text fit for people.
+        """
         try:
             # Here, because a node without a microphone need not have ALSA.
             import alsaaudio
@@ -23,32 +34,15 @@ class CapturePcm:
             raise OSError(f"pyalsaaudio can't be loaded ({error})") from error
         self._alsa_error = alsaaudio.ALSAAudioError
         self._running = alsaaudio.PCM_STATE_RUNNING
+        self._n_channels = n_channels
+        wanted = {"rate": rate_hz, "channels": n_channels, "periodsize": period_samples, "periods": n_periods}
         try:
-            self._pcm = alsaaudio.PCM(
-                type=alsaaudio.PCM_CAPTURE,
-                mode=alsaaudio.PCM_NONBLOCK,
-                device=device,
-                rate=rate_hz,
-                channels=n_channels,
-                format=alsaaudio.PCM_FORMAT_S16_LE,
-                periodsize=period_samples,
-                periods=n_periods,
-            )
-            self._require(rate_hz, n_channels)
+            self._pcm, self._format = _open(device, wanted)
+            self._buffer_samples = int(self._pcm.info()["buffer_size"])
             self._pcm.set_tstamp_mode(alsaaudio.PCM_TSTAMP_ENABLE)
             self._pcm.set_tstamp_type(alsaaudio.PCM_TSTAMP_TYPE_MONOTONIC)
         except alsaaudio.ALSAAudioError as error:
             raise OSError(f"can't be opened ({error})") from error
-
-    def _require(self, rate_hz: int, n_channels: int) -> None:
-        given = self._pcm.info()
-        self._buffer_samples = int(given["buffer_size"])
-        if (given["rate"], given["channels"], given["format_name"]) != (rate_hz, n_channels, "S16_LE"):
-            self._pcm.close()
-            raise OSError(
-                f"gives {given['rate']} Hz, {given['channels']} channels, {given['format_name']}"
-                f" where {rate_hz} Hz, {n_channels} channels, S16_LE were asked for"
-            )
 
     def is_worth_reading(self, n_samples: int) -> bool:
         """Whether so many samples wait, or `read` is needed to start the device or to say what is wrong with it."""
@@ -64,6 +58,10 @@ class CapturePcm:
         except self._alsa_error as error:
             raise OSError(f"stopped ({error})") from error
         return int(n), bytes(data)
+
+    def samples(self, data: bytes) -> NDArray[np.float32]:
+        """The samples in bytes that `read` gave, full scale +-1, shape (n, channels)."""
+        return decode(data, self._format).reshape(-1, self._n_channels)
 
     def stamp(self) -> tuple[int, int]:
         """When the driver last looked (CLOCK_MONOTONIC, ns), and how many samples waited to be read then."""
@@ -89,3 +87,38 @@ class CapturePcm:
     def close(self) -> None:
         """Let go of the device."""
         self._pcm.close()
+
+
+def _open(device: str, wanted: dict[str, int]) -> tuple[Any, str]:
+    """The device in the first format that it has, and which. Raises OSError, and ALSA's own error."""
+    import alsaaudio
+
+    given: dict[str, Any] = {}
+    for name in FORMATS:
+        pcm = alsaaudio.PCM(
+            type=alsaaudio.PCM_CAPTURE,
+            mode=alsaaudio.PCM_NONBLOCK,
+            device=device,
+            format=getattr(alsaaudio, f"PCM_FORMAT_{name}"),
+            **wanted,
+        )
+        given = pcm.info()
+        if (given["rate"], given["channels"], given["format_name"]) == (wanted["rate"], wanted["channels"], name):
+            return pcm, name
+        pcm.close()
+    raise OSError(
+        f"gives {given['rate']} Hz, {given['channels']} channels, {given['format_name']}"
+        f" where {wanted['rate']} Hz, {wanted['channels']} channels, {' or '.join(FORMATS)} were asked for"
+    )
+
+
+def decode(data: bytes, format_name: str) -> NDArray[np.float32]:
+    """Samples of one of `FORMATS`, full scale +-1, shape (n,)."""
+    if format_name == "S16_LE":
+        return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(2**15)
+    if format_name == "S32_LE":
+        return np.frombuffer(data, "<i4").astype(np.float32) / np.float32(2**31)
+    # Three bytes each: they become the upper ones of four.
+    wide = np.zeros((len(data) // 3, 4), np.uint8)
+    wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)

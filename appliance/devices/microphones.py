@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.devices.alsa import OVERRUN, CapturePcm
 from appliance.devices.clock import monotonic_now_ns
@@ -24,7 +25,6 @@ RETRY_S = 1.0
 """An array that is gone is looked for this often."""
 STALL_S = 3.0
 """An open device that gives nothing for so long is opened anew."""
-FULL_SCALE = 32_768.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class ArraySettings:
 
 
 class AlsaMicrophones:
-    """An AudioSource on an ALSA capture device, 16 bit. The first `read` opens it, and again after it was gone."""
+    """An AudioSource on an ALSA capture device. The first `read` opens it, and again after it was gone."""
 
     def __init__(self, settings: ArraySettings, utc_mapping: Callable[[], UtcMapping]) -> None:
         """Take the settings and what tells the present relation of CLOCK_MONOTONIC to UTC."""
@@ -179,11 +179,10 @@ class AlsaMicrophones:
         first_sample = self._next_sample
         self._next_sample += n
         self._clock.feed(self._next_sample + n_waiting, stamp_ns)
-        return self._block(data, first_sample)
+        return self._block(pcm.samples(data), first_sample)
 
-    def _block(self, data: bytes, first_sample: int) -> AudioBlock:
-        frames = np.frombuffer(data, dtype="<i2").reshape(-1, self._settings.n_opened)
-        samples = frames[:, self._settings.opened_channels].T.astype(np.float32, order="C") / np.float32(FULL_SCALE)
+    def _block(self, frames: NDArray[np.float32], first_sample: int) -> AudioBlock:
+        samples = np.ascontiguousarray(frames[:, self._settings.opened_channels].T)
         start = self._clock.time_of(first_sample)
         mapping = self._utc_mapping()
         return AudioBlock(

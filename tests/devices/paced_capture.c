@@ -3,6 +3,7 @@
 // Each sample says which one it is. Counting from CLOCK_MONOTONIC `epoch_ns`, frame n has n % 32768 on even channels
 // and n / 32768 on odd ones, whether or not anybody read the frames before it: what is lost is lost, as in a real array.
 // With `file`, frame n is frame n % (frames in the file) of it instead: 16 bit, interleaved.
+// With `bits` 32, each sample is the upper half of four bytes.
 // With `step_us`, the device tells of its frames only so often, as one does that works through USB packets.
 //
 // The file `fault` holds a word: "overrun" (once; the file is then removed), or, as long as it stays, "stall" (no more
@@ -27,6 +28,7 @@ typedef struct {
     double frames_per_step; // 0: it tells of each frame
     const int16_t *sound;   // of a file, else NULL
     int64_t sound_frames;
+    long bits;
     int64_t epoch_ns;
     int64_t first_frame; // made when the stream started
     int64_t taken;       // read by the application since then
@@ -102,7 +104,10 @@ static snd_pcm_sframes_t transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_ar
         const snd_pcm_channel_area_t *area = &areas[channel];
         for (snd_pcm_uframes_t i = 0; i < size; i++) {
             int64_t frame = device->first_frame + device->taken + i;
-            int16_t *sample = (int16_t *)((char *)area->addr + (area->first + area->step * (offset + i)) / 8);
+            char *place = (char *)area->addr + (area->first + area->step * (offset + i)) / 8;
+            int16_t *sample = (int16_t *)place;
+            if (device->bits == 32)
+                *sample++ = 0;
             if (device->sound)
                 *sample = device->sound[frame % device->sound_frames * io->channels + channel];
             else
@@ -165,11 +170,12 @@ static const snd_pcm_ioplug_callback_t callbacks = {
 
 static int constrain(device_t *device, unsigned channels, unsigned rate)
 {
-    unsigned interleaved = SND_PCM_ACCESS_RW_INTERLEAVED, s16 = SND_PCM_FORMAT_S16_LE;
+    unsigned interleaved = SND_PCM_ACCESS_RW_INTERLEAVED;
+    unsigned format = device->bits == 32 ? SND_PCM_FORMAT_S32_LE : SND_PCM_FORMAT_S16_LE;
     snd_pcm_ioplug_t *io = &device->io;
     int error;
     if ((error = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, 1, &interleaved)) < 0 ||
-        (error = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, &s16)) < 0 ||
+        (error = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, &format)) < 0 ||
         (error = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, channels, channels)) < 0 ||
         (error = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_RATE, rate, rate)) < 0 ||
         (error = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, 32, 1 << 16)) < 0)
@@ -179,7 +185,7 @@ static int constrain(device_t *device, unsigned channels, unsigned rate)
 
 SND_PCM_PLUGIN_DEFINE_FUNC(paced)
 {
-    long channels = 2, rate = 16000;
+    long channels = 2, rate = 16000, bits = 16;
     long long epoch_ns = 0;
     double ppm = 0, step_us = 0;
     const char *fault = "", *file = "";
@@ -195,6 +201,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(paced)
             snd_config_get_integer(entry, &channels);
         else if (strcmp(id, "rate") == 0)
             snd_config_get_integer(entry, &rate);
+        else if (strcmp(id, "bits") == 0)
+            snd_config_get_integer(entry, &bits);
         else if (strcmp(id, "epoch_ns") == 0)
             snd_config_get_integer64(entry, &epoch_ns);
         else if (strcmp(id, "ppm") == 0)
@@ -219,6 +227,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(paced)
         free(device);
         return error;
     }
+    device->bits = bits;
     device->epoch_ns = epoch_ns;
     device->frames_per_ns = rate * (1 + ppm * 1e-6) / 1e9;
     device->frames_per_step = step_us * 1e3 * device->frames_per_ns;

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from appliance.devices.alsa import decode
 from appliance.devices.microphones import AlsaMicrophones, ArraySettings
 from appliance.errors import DeviceError
 from appliance.model.audio import ArrayGeometry, AudioBlock
@@ -83,12 +84,12 @@ def test_channels_that_the_device_can_not_have_are_refused() -> None:
 class PacedArray:
     """Two channels at 16 kHz, 40 ppm fast; every sample tells its number, counted since `epoch_ns`."""
 
-    def __init__(self, plugin: Path, folder: Path) -> None:
+    def __init__(self, plugin: Path, folder: Path, bits: int = 16) -> None:
         self.fault_file = folder / "fault"
         self.epoch_ns = time.monotonic_ns() - 10_000_000_000
         self.config = (
             f'pcm_type.paced {{ lib "{plugin}" }}\n'
-            f"pcm.array {{ type paced channels 2 rate {RATE_HZ} ppm {DRIFT_PPM} epoch_ns {self.epoch_ns}"
+            f"pcm.array {{ type paced channels 2 rate {RATE_HZ} bits {bits} ppm {DRIFT_PPM} epoch_ns {self.epoch_ns}"
             f' fault "{self.fault_file}" }}'
         )
 
@@ -130,6 +131,25 @@ def test_blocks_follow_each_other_and_know_their_time(array: PacedArray, microph
     assert len({array.number_of(b) - b.first_sample for b in heard}) == 1
     for block in heard[30:]:
         assert abs(block.start_ns - array.time_of(block)) < min(2_000_000, 3 * block.sigma_ns)
+
+
+def test_an_array_that_gives_32_bits_is_heard_as_well(
+    paced_plugin: Path, tmp_path: Path, alsa: Callable[[str], None]
+) -> None:
+    device = PacedArray(paced_plugin, tmp_path, bits=32)
+    alsa(device.config)
+    source = AlsaMicrophones(ArraySettings("array", array_of(2), RATE_HZ), lambda: MONOTONIC)
+    heard = blocks(source, 20)
+    source.close()
+    assert len({device.number_of(b) - b.first_sample for b in heard}) == 1, "every sample is the one it should be"
+
+
+@pytest.mark.parametrize(("name", "n_bytes"), [("S16_LE", 2), ("S24_3LE", 3), ("S32_LE", 4)])
+def test_samples_of_each_format_have_the_same_scale(name: str, n_bytes: int) -> None:
+    values = [-1.0, -0.5, 0.0, 0.25, 32_767 / 32_768]
+    whole = [round(value * 2 ** (8 * n_bytes - 1)) for value in values]
+    data = b"".join(number.to_bytes(n_bytes, "little", signed=True) for number in whole)
+    assert decode(data, name).tolist() == values
 
 
 def test_utc_and_its_error_come_from_the_mapping(array: PacedArray) -> None:
