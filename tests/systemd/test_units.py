@@ -71,6 +71,16 @@ def test_the_process_that_hears_has_no_network(units: dict[str, Unit]) -> None:
     assert listen.words("RestrictAddressFamilies") == {"AF_UNIX"}
 
 
+def test_what_the_process_that_hears_has_in_memory_never_gets_to_a_disk(units: dict[str, Unit]) -> None:
+    listen = units["earshot-listen"]
+    assert listen.words("LimitCORE") == {"0"}
+    assert listen.words("MemorySwapMax") == {"0"}
+    assert listen.words("ProtectSystem") == {"strict"}
+    folders = {part.partition(":")[0] for part in listen.words("TemporaryFileSystem")}
+    assert folders == {"/tmp", "/var/tmp"}
+    assert not {"ReadWritePaths", "StateDirectory", "CacheDirectory", "LogsDirectory"} & set(listen.values)
+
+
 def test_only_the_process_that_hears_can_reach_a_microphone(units: dict[str, Unit]) -> None:
     assert units["earshot-listen"].values["DeviceAllow"] == ["char-alsa rw"]
     for name in ("earshot-mesh", "earshot-web"):
