@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from web import access, api, clips, live, login, owner, pages, present, problems, remarks, trust
+from web import access, api, clips, live, login, members, owner, pages, present, problems, remarks, trust
 from web.geography import Geography
 from web.hub import Hub
 from web.mapfile import MapFile
@@ -52,6 +52,6 @@ def create_app(settings: WebSettings, reader: Reader, people: People | None = No
     )
     access.install(app)
     problems.install(app, texts)
-    for part in (pages, api, clips, live, login, owner, remarks, trust):
+    for part in (pages, api, clips, live, login, members, owner, remarks, trust):
         app.register_blueprint(part.blueprint)
     return app

@@ -30,7 +30,9 @@ class Mesh:
         self._places = threading.BoundedSemaphore(MAX_AT_ONCE)
         self._numbers = itertools.count(1)
 
-    def command(self, kind: str, body: msgspec.Struct | dict[str, Any], by: str) -> AnswerMessage:
+    def command(
+        self, kind: str, body: msgspec.Struct | dict[str, Any], by: str, *, timeout_s: float = TIMEOUT_S
+    ) -> AnswerMessage:
         """Have mesh write a record of `kind`, or do it. Raises StoreError where mesh does not answer."""
         if self._path is None:
             raise self._away("there is no mesh process")
@@ -38,17 +40,17 @@ class Mesh:
         if not self._places.acquire(timeout=TIMEOUT_S):
             raise self._away("is busy")
         try:
-            return self._ask(self._path, command)
+            return self._ask(self._path, command, timeout_s)
         except (OSError, PeerError) as error:
             raise self._away(f"does not answer: {error}") from error
         finally:
             self._places.release()
 
-    def _ask(self, path: Path, command: CommandMessage) -> AnswerMessage:
-        deadline_s = time.monotonic() + TIMEOUT_S
+    def _ask(self, path: Path, command: CommandMessage, timeout_s: float) -> AnswerMessage:
+        deadline_s = time.monotonic() + timeout_s
         decoder = FrameDecoder(local_decoder(), str(path))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.settimeout(TIMEOUT_S)
+            link.settimeout(timeout_s)
             link.connect(str(path))
             link.sendall(encode_frame(HelloMessage("web", __version__)) + encode_frame(command))
             while data := link.recv(READ_BYTES):

@@ -294,6 +294,8 @@ class ControlServer:
     def __init__(self, path, store):
         self.path, self.store, self.commands = path, store, []
         self.refusal = ""
+        opened = {"code": "ABCD-EFGH-JKMN-PQRS", "port": 7117, "until_ns": START_NS}
+        self.actions = {"open-joining": msgspec.msgpack.encode(opened), "join": b"", "revoke": b""}
         self._server = socketserver.ThreadingUnixStreamServer(str(path), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -318,6 +320,10 @@ class ControlServer:
         return Handler
 
     def _answer(self, message):
+        if message.kind in self.actions:
+            self.commands.append((message.kind, msgspec.msgpack.decode(message.body), message.by))
+            body = self.actions[message.kind]
+            return AnswerMessage(message.request, ok=not self.refusal, reason=self.refusal, body=body)
         body = read_body(message.kind, message.body)
         assert not isinstance(body, Unread), body
         self.commands.append((message.kind, body, message.by))
