@@ -1,10 +1,10 @@
 """Runs inside the emulated node, as root, from the probe's disk: looks at the system and says what it sees, in JSON.
 
 guest.py look      once, when everything has started
+guest.py prove     the same, and what the node's program makes of things whose answer is known
 guest.py write     looks at what earlier runs of it wrote, then writes until the plug is pulled
 """
 
-import importlib.metadata
 import json
 import os
 import sqlite3
@@ -39,10 +39,9 @@ WRITTEN = Path("/data/earshot/emulator.db")
 
 def main() -> None:
     """Write answers to the serial line, one line each."""
-    if sys.argv[1] == "look":
-        say("looked", look())
-    else:
+    if sys.argv[1] == "write":
         write()
+    say("looked", look() | (prove() if sys.argv[1] == "prove" else {}))
 
 
 def say(what: str, answer: object) -> None:
@@ -76,11 +75,17 @@ def look() -> dict[str, object]:
         "setup_code": Path("/var/lib/earshot-web/setup-code").exists(),
         "problems": json.loads(Path("/data/image/problems.json").read_text("utf-8")),
         "watchdog": run("systemctl", "show", "-P", "RuntimeWatchdogUSec"),
+        "memory": run("free", "-m").split("\n"),
+        "journal": run("journalctl", "-b", "-p", "warning", "--no-pager", "-o", "cat").split("\n")[-40:],
+    }
+
+
+def prove() -> dict[str, object]:
+    """What must be the same as on the machine that built the image."""
+    return {
         "packages": packages(),
         "classified": earshot("classify", str(HERE / "sound.flac")),
         "located": located(),
-        "memory": run("free", "-m").split("\n"),
-        "journal": run("journalctl", "-b", "-p", "warning", "--no-pager", "-o", "cat").split("\n")[-40:],
     }
 
 
@@ -92,13 +97,17 @@ def keys() -> dict[str, str]:
 
 def packages() -> dict[str, str]:
     """The versions of the eight packages; each is imported in the node's own Python."""
-    found = {}
-    for name, module in PACKAGES.items():
-        done = subprocess.run(
-            ["/opt/earshot/bin/python3", "-c", f"import {module}"], capture_output=True, text=True, check=False
-        )
-        found[name] = importlib.metadata.version(name) if done.returncode == 0 else done.stderr[-300:]
-    return found
+    script = (
+        "import importlib, importlib.metadata, json, sys\n"
+        "for name, module in json.loads(sys.argv[1]).items():\n"
+        "    try:\n"
+        "        importlib.import_module(module)\n"
+        "        print(name, importlib.metadata.version(name))\n"
+        "    except Exception as error:\n"
+        "        print(name, type(error).__name__)\n"
+    )
+    said = run("/opt/earshot/bin/python3", "-c", script, json.dumps(PACKAGES))
+    return dict(line.split(" ", 1) for line in said.split("\n") if line)
 
 
 def earshot(*arguments: str) -> str:

@@ -27,12 +27,10 @@ def test_no_console_is_on_the_receivers_line(image_build: Path) -> None:
     assert re.findall(r"console=(\S+)", line) == ["tty0"]
 
 
-def test_mounts_and_units_name_the_partitions_of_the_layout(image_build: Path, layout: dict[str, str]) -> None:
+def test_mounts_name_the_partitions_of_the_layout(image_build: Path, layout: dict[str, str]) -> None:
     disk = layout["DISK_ID"]
     mounts = (image_build / "files/etc/fstab").read_text("ascii")
     assert partitions(mounts) == {f"{disk}-01", f"{disk}-04"}
-    grow = (image_build / "files/etc/systemd/system/earshot-grow.service").read_text("ascii")
-    assert {name.replace(r"\x2d", "-") for name in partitions(grow)} == {f"{disk}-04"}
 
 
 def test_everything_fits_on_a_card_of_2_gb(layout: dict[str, str]) -> None:

@@ -68,7 +68,7 @@ def test_no_server_on_a_network_is_asked_for_the_time(image_build: Path) -> None
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-@pytest.mark.parametrize("unit", ["earshot-grow", "earshot-data", "earshot-card"])
+@pytest.mark.parametrize("unit", ["earshot-data", "earshot-card"])
 def test_units_hold_no_line_that_systemd_does_not_know(image_build: Path, tmp_path: Path, unit: str) -> None:
     text = (image_build / f"files/etc/systemd/system/{unit}.service").read_text("ascii")
     file = tmp_path / f"{unit}.service"
