@@ -295,7 +295,7 @@ class MeshProcess:
         elif isinstance(message, RejectionMessage):
             self._board.rejected(rejection_of(message, self._node))
         elif isinstance(message, HealthMessage):
-            self._board.ears_said(message.checks)
+            self._board.ears_said(message.checks, time.monotonic())
         elif isinstance(message, ClipMessage):
             self._keeper.heard(message)
         elif not isinstance(message, HelloMessage):

@@ -1,6 +1,7 @@
 """What this node knows of itself and of its peers right now, as the pages show it."""
 
 import collections
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ MAX_REJECTIONS = 200
 """The technician's list; a noisy street makes a few a second."""
 MAX_UNSHOWN = 50
 """Levels that wait for the next look of a page: ten seconds of them."""
+SAID_S = 15.0
+"""The listening process says every 5 s how it is; after three times of silence nobody knows."""
 CLIP_MEMORY = 50
 """Ten seconds of levels: a blast is over after some of them, and its echoes too."""
 GRACE_S = 10.0
@@ -56,6 +59,7 @@ class _Ears:
     heard_s: float | None = None
     levels: LevelsMessage | None = None
     unshown: list[LevelsMessage] = field(default_factory=list)
+    said_s: float = -math.inf
     checks: dict[str, HealthCheck] = field(default_factory=dict)
     clipped: collections.deque[frozenset[int]] = field(default_factory=lambda: collections.deque(maxlen=CLIP_MEMORY))
 
@@ -110,8 +114,9 @@ class NodesBoard:
         self._ears.unshown = [*self._ears.unshown[-MAX_UNSHOWN:], levels]
         self._ears.clipped.append(frozenset(i for i, c in enumerate(levels.channels) if c.n_clipped_samples > 0))
 
-    def ears_said(self, checks: Sequence[CheckBody]) -> None:
-        """Take in what the listening process finds out about itself."""
+    def ears_said(self, checks: Sequence[CheckBody], now_s: float) -> None:
+        """Take in what the listening process finds out about itself; it counts until it should have said more."""
+        self._ears.said_s = now_s
         self._ears.checks = {check.name: check_from_body(check) for check in checks}
 
     def rejected(self, rejection: Rejection) -> None:
@@ -145,8 +150,7 @@ class NodesBoard:
             peer.alive = is_alive(heard_s, view.now_s)
             if heard_s is not None:
                 peer.last_heard_ns = view.now_ns - int((view.now_s - heard_s) * NS_PER_S)
-        changed = [self._health.put(check) for check in self._own_checks(view)]
-        return any(changed)
+        return self._health.put(self._own_checks(view))
 
     def health_body(self) -> HealthBody:
         """This node's checks, for its peers."""
@@ -182,7 +186,8 @@ class NodesBoard:
             "alerts": alerts_check(view.n_pages or (None if is_early else 0), since),
             "storage": storage_check(view.storage_problem, view.storage_remedy, since),
         }
-        for name, check in (*self._ears.checks.items(), *((c.name, c) for c in view.checks)):
+        said = self._ears.checks if view.now_s - self._ears.said_s < SAID_S else {}
+        for name, check in (*said.items(), *((c.name, c) for c in view.checks)):
             own = checks.get(name)
             if own is None or _SEVERITY.index(check.state) >= _SEVERITY.index(own.state):
                 checks[name] = check

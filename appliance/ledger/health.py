@@ -214,14 +214,18 @@ class HealthBoard:
         """Begin without checks."""
         self._checks: dict[str, HealthCheck] = {}
 
-    def put(self, check: HealthCheck) -> bool:
-        """Take a check in; its `since_ns` counts only where the state changed. Whether it did."""
-        old = self._checks.get(check.name)
-        if old is not None and old.state == check.state:
-            check = replace(check, since_ns=old.since_ns)
-        self._checks[check.name] = check
-        return old is None or old.state != check.state
+    def put(self, checks: Sequence[HealthCheck]) -> bool:
+        """Take in all checks of this moment; those not among them are forgotten. Whether a state is another one.
+
+        The `since_ns` of a check counts only where its state changed.
+        """
+        before, self._checks = self._checks, {}
+        for check in checks:
+            old = before.get(check.name)
+            is_same = old is not None and old.state == check.state
+            self._checks[check.name] = replace(check, since_ns=old.since_ns) if old is not None and is_same else check
+        return {n: c.state for n, c in before.items()} != {n: c.state for n, c in self._checks.items()}
 
     def checks(self) -> tuple[HealthCheck, ...]:
-        """All checks, in the order in which they first came."""
+        """All checks, in the order in which they came."""
         return tuple(self._checks.values())

@@ -71,16 +71,34 @@ def test_a_channel_at_the_rail_for_ten_seconds_is_named_and_a_blast_is_not(board
 
 def test_what_the_ears_say_of_themselves_counts_where_it_is_worse(board):
     board.heard(LevelsMessage(NOW_NS, 1_000, (ChannelLevel(-60.0, -50.0, 0),)), 5.0)
-    board.ears_said([check_to_body(HealthCheck("ears", HealthState.DEGRADED, "overruns", 3.0, "", 1, "x"))])
-    board.ears_said([check_to_body(HealthCheck("ears", HealthState.OK, "all well", None, "", 1, ""))])
+    board.ears_said([check_to_body(HealthCheck("ears", HealthState.DEGRADED, "overruns", 3.0, "", 1, "x"))], 20.0)
+    board.ears_said([check_to_body(HealthCheck("ears", HealthState.OK, "all well", None, "", 1, ""))], 20.0)
     board.update(view(20.0))
     assert own(board)["ears"]["words"] == "no sound arrives"
-    board.ears_said([check_to_body(HealthCheck("ears", HealthState.FAILED, "array unplugged", None, "", 1, "plug it"))])
+    board.ears_said(
+        [check_to_body(HealthCheck("ears", HealthState.FAILED, "array unplugged", None, "", 1, "plug it"))], 20.0
+    )
     board.update(view(21.0))
     assert own(board)["ears"]["words"] == "array unplugged"
-    board.ears_said([check_to_body(HealthCheck("classifier", HealthState.FAILED, "no model", None, "", 1, "x"))])
+    board.ears_said([check_to_body(HealthCheck("classifier", HealthState.FAILED, "no model", None, "", 1, "x"))], 20.0)
     board.update(view(22.0))
     assert own(board)["classifier"]["words"] == "no model"
+
+
+def test_what_a_silent_listening_process_said_of_itself_is_forgotten(board):
+    board.ears_said([check_to_body(HealthCheck("microphones", HealthState.OK, "4 microphones", None, "", 1, ""))], 5.0)
+    board.update(view(19.0))
+    assert own(board)["microphones"]["state"] == "ok"
+    assert board.update(view(21.0)), "its peers are told"
+    assert "microphones" not in own(board)
+
+
+def test_a_trouble_that_is_over_is_not_shown_any_longer(board):
+    trouble = HealthCheck("discovery", HealthState.DEGRADED, "mDNS: no socket", None, "", 1, "x")
+    board.update(view(1.0, checks=[trouble]))
+    assert own(board)["discovery"]["state"] == "degraded"
+    assert board.update(view(2.0))
+    assert "discovery" not in own(board)
 
 
 def test_a_peer_is_alive_while_it_is_heard_and_silent_ones_are_named_after_a_grace(board):

@@ -89,12 +89,19 @@ def test_what_was_refused_is_shown_with_its_count():
 
 def test_since_counts_from_the_change_of_state():
     board = HealthBoard()
-    assert board.put(clock_check(1_000, 10))
-    assert not board.put(clock_check(2_000, 20))
+    assert board.put([clock_check(1_000, 10)])
+    assert not board.put([clock_check(2_000, 20)])
     assert board.checks()[0].since_ns == 10
     assert board.checks()[0].number == pytest.approx(0.002)
-    assert board.put(clock_check(6_000_000, 30))
+    assert board.put([clock_check(6_000_000, 30)])
     assert board.checks()[0].since_ns == 30
+
+
+def test_a_check_that_is_made_no_longer_is_gone():
+    board = HealthBoard()
+    board.put([clock_check(1_000, 10), storage_check(None, "", 10)])
+    assert board.put([clock_check(1_000, 20)])
+    assert [check.name for check in board.checks()] == ["clock"]
 
 
 def test_a_peer_that_is_alive_and_no_help_is_named_with_what_is_wrong():
