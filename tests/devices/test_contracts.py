@@ -14,6 +14,7 @@ import soundfile
 from appliance.devices.disabled import DisabledMicrophones, DisabledPlace, FixedPlace
 from appliance.devices.gps import GpsdPlace, GpsdSettings
 from appliance.devices.microphones import AlsaMicrophones, ArraySettings
+from appliance.devices.place import KeptPlace
 from appliance.errors import EarshotError
 from appliance.model.audio import ArrayGeometry, AudioBlock
 from appliance.model.instants import UtcNs
@@ -114,14 +115,15 @@ def read_to_the_end(source: AudioSource, ended: threading.Event) -> None:
     ended.set()
 
 
-@pytest.fixture(params=["gpsd", "fixed", "disabled"])
-def place(request: pytest.FixtureRequest) -> PlaceSource:
+@pytest.fixture(params=["gpsd", "kept", "fixed", "disabled"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> PlaceSource:
     if request.param == "disabled":
         return DisabledPlace()
     if request.param == "fixed":
         return FixedPlace(POSE)
     gpsd: Any = request.getfixturevalue("gpsd")
-    return GpsdPlace(GpsdSettings("n1", port=gpsd.port, poll_s=0.1))
+    receiver = GpsdPlace(GpsdSettings("n1", port=gpsd.port, poll_s=0.1))
+    return receiver if request.param == "gpsd" else KeptPlace(receiver, tmp_path / "survey.json")
 
 
 @pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
