@@ -14,7 +14,13 @@ from typing import Any
 from appliance.errors import InputError, PeerError, StoreError
 from appliance.ledger.chain import Verdict
 from appliance.ledger.knowledge import knowledge_of
-from appliance.ledger.limits import MAX_PUSHED_BURST, MAX_PUSHED_PER_S, TokenBucket
+from appliance.ledger.limits import (
+    MAX_AUTHOR_BYTES_BURST,
+    MAX_AUTHOR_BYTES_PER_S,
+    MAX_PUSHED_BURST,
+    MAX_PUSHED_PER_S,
+    TokenBucket,
+)
 from appliance.ledger.records import NO_RECORD, Range, Record, RecordWriter, StreamId, Tip, record_hash
 from appliance.ledger.replication import Replica
 from appliance.ledger.revocation import REVOCATION_KIND, Statement, kept_of, key_hash, read_statement
@@ -55,6 +61,8 @@ BODIES_KEPT_NS = 7 * 86_400 * NS_PER_S
 WANTS_PER_S = 50.0
 """One request per peer is under way at a time; a fast LAN answers this many a second."""
 WANTS_BURST = 200.0
+RECORD_BYTES = 300
+"""What a record takes on disk beside its body."""
 MAX_REVOCATIONS = 1_000
 """Every key of every node there can be, several times over."""
 
@@ -148,6 +156,7 @@ class Exchange:
         self._replica = Replica((credentials.node, opened.epoch), opened.roster, opened.tips)
         self._ends = dict(opened.ends)
         self._buckets: dict[str, _Buckets] = {}
+        self._authors: dict[str, TokenBucket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.hub: PeerHub | None = None
 
@@ -249,7 +258,8 @@ class Exchange:
             self._refuse("pushes too fast")  # nothing is lost: what was not taken is asked for later
             return
         after_ns = time.time_ns() - BODIES_KEPT_NS
-        received = self._replica.receive(node, message.records, asked=message.asked, bodies_after_ns=after_ns)
+        records = [record for record in message.records if self._has_room(record)]
+        received = self._replica.receive(node, records, asked=message.asked, bodies_after_ns=after_ns)
         if received.accepted:
             self._note_ends(received.accepted)
             # Who wrote them has them on disk; but what a person said is waited for on other pages.
@@ -265,6 +275,16 @@ class Exchange:
             raise PeerError(f"peer {node}", problem, "check that node: it is broken or not what it says")
         if message.asked or Verdict.GAP in received.others:
             self._ask()
+
+    def _has_room(self, record: Record) -> bool:
+        """Whether a record may be kept by what its node wrote lately; strangers are judged by their signature."""
+        if not self._opened.roster.keys_of(record.node):
+            return True
+        bucket = self._authors.setdefault(record.node, TokenBucket(MAX_AUTHOR_BYTES_PER_S, MAX_AUTHOR_BYTES_BURST))
+        if bucket.take(len(record.body or b"") + RECORD_BYTES, time.monotonic()):
+            return True
+        self._refuse(f"{record.node} writes more than is kept of one node")
+        return False
 
     def _keep(self, records: Sequence[Record], *, is_urgent: bool) -> "asyncio.Future[int | None]":
         """Hand records to the disk, and remember when they are there."""

@@ -9,6 +9,10 @@ MAX_PUSHED_BURST = 1_000.0
 MAX_MESSAGES_PER_S = 200.0
 """Every push is a message of its own at most, and then there are heartbeats, heads and requests."""
 MAX_MESSAGES_BURST = 2_000.0
+MAX_AUTHOR_BYTES_PER_S = 10_000.0
+"""What all nodes keep of one node's records, on average: rapid fire makes 5 KB a second, an ordinary day 10 MB."""
+MAX_AUTHOR_BYTES_BURST = 200_000_000.0
+"""A node that comes back brings weeks at once; more than this from one node is no gunfire, and cards are small."""
 MAX_AHEAD_NS = 60 * 10**9
 """A record from further in the future comes of a wrong clock; it is kept, but its content is not used."""
 MAX_PICK_AGE_NS = 600 * 10**9

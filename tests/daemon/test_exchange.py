@@ -133,6 +133,24 @@ def test_a_flood_of_pushed_records_is_not_taken_at_once_and_yet_arrives(tmp_path
         assert set(b.hub.peers()) == {"n1"}, "it is slowed down, not cut off"
 
 
+def test_a_node_that_writes_without_end_fills_nobodys_disk_and_others_are_heard(tmp_path, monkeypatch):
+    monkeypatch.setattr(appliance.daemon.exchange, "MAX_AUTHOR_BYTES_BURST", 20_000.0)
+    monkeypatch.setattr(appliance.daemon.exchange, "MAX_AUTHOR_BYTES_PER_S", 10.0)
+
+    @with_nodes(tmp_path, "n1", "n2", "n3")
+    async def scenario(a, b, c):
+        b.dial(a)
+        c.dial(a)
+        await until(lambda: set(a.hub.peers()) == {"n2", "n3"})
+        for n in range(400):
+            b.say(f"{n}")
+        await c.say("a word")
+        await until(lambda: ("n3", c.epoch, 2) in a.held())
+        await until(lambda: "n2 writes more than is kept of one node" in a.hub.refused)
+        assert sum(node == "n2" for node, _, _ in a.held()) <= 20_000 / 300
+        assert set(a.hub.peers()) == {"n2", "n3"}, "what it says of itself, once it is sane again, is heard"
+
+
 async def member_says(node, credentials, *messages, n_answers=10**9):
     """Somebody with a member's keys links to a node and says things, and gives the records that he gets as answers.
 
