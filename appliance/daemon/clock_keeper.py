@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from appliance.devices.chrony import read_tracking
 from appliance.devices.clock import monotonic_now_ns, read_utc_mapping
 from appliance.ledger.health import discipline_check
-from appliance.model.health import HealthCheck
-from appliance.model.instants import UtcNs
+from appliance.model.health import HealthCheck, HealthState
+from appliance.model.instants import NS_PER_S, UtcNs
 from appliance.timing.discipline import (
     ClockReading,
     ClockVerdict,
@@ -25,6 +25,8 @@ from appliance.timing.utc import UNKNOWN_SIGMA_NS, UtcMapping
 log = logging.getLogger(__name__)
 
 READ_EVERY_S = 1.0
+LATE_S = 10.0
+"""A reading takes 3 s at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,14 @@ class ClockKeeper:
             return self._verdict
 
     def check(self, now_ns: int) -> HealthCheck:
-        """The verdict as a health check."""
-        return discipline_check(self.verdict(), UtcNs(now_ns))
+        """The verdict as a health check; one that is old is a failure of its own."""
+        with self._lock:
+            verdict, judged_ns = self._verdict, self._judged_ns
+        age_s = (monotonic_now_ns() - judged_ns) / NS_PER_S
+        if verdict is not None and age_s > LATE_S:
+            words = f"NOT READY because nobody judged it for {age_s:.0f} s"
+            return HealthCheck("clock", HealthState.FAILED, words, age_s, "s", UtcNs(now_ns), "restart earshot mesh")
+        return discipline_check(verdict, UtcNs(now_ns))
 
     def close(self) -> None:
         """Stop asking."""

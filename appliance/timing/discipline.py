@@ -19,7 +19,8 @@ PULSE_LATE_S: Final = 3.0
 FIX_LATE_S: Final = 5.0
 """A receiver reports every second; gpsd goes on giving the last fix when it falls silent."""
 UPDATE_LATE_S: Final = 8.0
-"""chrony takes a reading every 4 s from our pulse (poll 2); slower sources get twice their usual time."""
+UPDATES_LATE: Final = 4.0
+"""chrony drops a reading now and then that looks wrong to it; after so many of its usual intervals its source is gone."""
 MIN_SENTENCE_LATE_S: Final = -0.2
 MAX_SENTENCE_LATE_S: Final = 0.95
 """A sentence about a second comes within that second, late by its way over the serial line; else it means another."""
@@ -203,7 +204,7 @@ class Discipline:
             if memory.step is not None:
                 memory.step.n_updates += 1
         age_s = (reading.monotonic_ns - memory.updated_ns) / NS_PER_S
-        if age_s > max(UPDATE_LATE_S, 2.0 * tracking.interval_s):
+        if age_s > max(UPDATE_LATE_S, UPDATES_LATE * tracking.interval_s):
             self._doubt(f"chrony heard nothing of {tracking.reference} for {age_s:.0f} s", _PULSE_REMEDY)
         correction_ns = round(tracking.offset_s * NS_PER_S)
         # Its bound is that of the system clock itself: |offset| + root dispersion + root delay / 2 (chronyc(1)).

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import appliance.daemon.clock_keeper
 from appliance.daemon.clock_keeper import ClockKeeper, ClockWitnesses
 from appliance.devices.chrony import read_tracking
 from appliance.devices.clock import read_utc_mapping
@@ -20,20 +21,13 @@ from appliance.devices.gps import GpsdPlace, GpsdSettings
 from appliance.devices.gps_time import GpsdTiming
 from appliance.devices.pulse import PulseReader
 from appliance.model.health import HealthState
-from appliance.timing.utc import UtcMapping
+from appliance.timing.discipline import Tracking, Unknown
+from appliance.timing.utc import UNKNOWN_SIGMA_NS, UtcMapping
 from tests.devices.receivers import GPSD, Gpsd, Receiver, wait_until
 
 CHRONYD = shutil.which("chronyd") or shutil.which("chronyd", path="/usr/sbin")
 OFFSET_S = 250e-6
 """By so much the test says that the system clock is slow."""
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning"),
-    pytest.mark.skipif(CHRONYD is None or GPSD is None, reason="chrony and gpsd are not installed"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="chronyd starts as root only"),
-]
 
 CONFIG = """
 pidfile {folder}/chronyd.pid
@@ -159,6 +153,11 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
+@pytest.mark.skipif(CHRONYD is None or GPSD is None, reason="chrony and gpsd are not installed")
+@pytest.mark.skipif(os.geteuid() != 0, reason="chronyd starts as root only")
 def test_every_loss_is_noticed_within_ten_seconds_and_mends_without_a_restart(world: World) -> None:
     world.wait_ready()
     mapping = world.keeper.mapping()
@@ -197,3 +196,38 @@ def test_every_loss_is_noticed_within_ten_seconds_and_mends_without_a_restart(wo
         world.wait_not_ready("set by 2.000 s")
         assert world.keeper.mapping().sigma_ns > 2_000_000_000
         world.wait_ready()
+
+
+def test_a_clock_that_nobody_judges_any_more_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appliance.daemon.clock_keeper, "READ_EVERY_S", 0.01)
+    goes_on = threading.Event()
+    goes_on.set()
+
+    def tracking() -> Tracking:
+        goes_on.wait()
+        return Tracking(0.0, 1e-5, "PPS", time.monotonic(), 1.0)
+
+    keeper = ClockKeeper(ClockWitnesses(tracking=tracking))
+    wait_until(lambda: keeper.check(0).state is HealthState.OK, "READY")
+    goes_on.clear()
+    monkeypatch.setattr(appliance.daemon.clock_keeper, "LATE_S", 0.2)
+    wait_until(lambda: keeper.check(0).state is HealthState.FAILED, "the silence to be noticed")
+    assert "nobody judged it" in keeper.check(0).words
+    before = keeper.mapping().sigma_ns
+    wait_until(lambda: keeper.mapping().sigma_ns > before, "the error to grow")
+    goes_on.set()
+    keeper.close()
+
+
+def test_before_the_first_verdict_the_time_is_not_known() -> None:
+    goes_on = threading.Event()
+
+    def tracking() -> Unknown:
+        goes_on.wait()
+        return Unknown("x")
+
+    keeper = ClockKeeper(ClockWitnesses(tracking=tracking))
+    assert keeper.check(0).state is HealthState.UNKNOWN
+    assert keeper.mapping().sigma_ns == UNKNOWN_SIGMA_NS
+    goes_on.set()
+    keeper.close()
