@@ -20,7 +20,7 @@ FIX_LATE_S: Final = 5.0
 """A receiver reports every second; gpsd goes on giving the last fix when it falls silent."""
 UPDATE_LATE_S: Final = 8.0
 UPDATES_LATE: Final = 4.0
-"""chrony drops a reading now and then that looks wrong to it; after so many of its usual intervals its source is gone."""
+"""chrony drops a reading now and then that looks wrong to it; after so many usual intervals its source is gone."""
 MIN_SENTENCE_LATE_S: Final = -0.2
 MAX_SENTENCE_LATE_S: Final = 0.95
 """A sentence about a second comes within that second, late by its way over the serial line; else it means another."""
