@@ -34,7 +34,7 @@ POLICY = (
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, forms would name no origin either
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(self), screen-wake-lock=(self)",
     "Cross-Origin-Opener-Policy": "same-origin",
 }

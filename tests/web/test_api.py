@@ -144,7 +144,7 @@ def test_every_answer_carries_the_security_headers(client):
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
     assert client.get("/api/incidents").headers["Cache-Control"] == "no-store"
 
 

@@ -1,14 +1,21 @@
 """The patrol page in a real browser: two cars, one mesh; what a driver sees, presses and misses."""
 
 import contextlib
+import datetime
 import shutil
 import threading
 import time
 
 import pytest
+from argon2 import PasswordHasher
 from werkzeug.serving import make_server
 
+from appliance.mesh.pages import make_server_certificate
+from appliance.mesh.trust import create_site
 from web import WebSettings, create_app
+from web.passes import AUTHORITY_FILE, CHAIN_FILE, KEY_FILE
+from web.people import People
+from web.roles import Role
 from web.site import site_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tested")
@@ -88,15 +95,18 @@ def wait_until(page, expression, timeout_s=15.0):
 
 
 @contextlib.contextmanager
-def served(store, port=0, **settings):
-    """A node's pages on a real port; gone at the end, as if its power was cut."""
-    app = create_app(WebSettings(open_loopback=True, **settings), store)
-    server = make_server("127.0.0.1", port, app, threaded=True)
+def served(store, port=0, people=None, **settings):
+    """A node's pages on a real port, over HTTPS where it needs a login; gone at the end, as if its power was cut."""
+    options = WebSettings(**{"open_loopback": True, **settings})
+    app = create_app(options, store, people)
+    keys = None if options.open_loopback else options.page_keys
+    tls = None if keys is None else (str(keys / CHAIN_FILE), str(keys / KEY_FILE))
+    server = make_server("127.0.0.1", port, app, threaded=True, ssl_context=tls)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http{'' if tls is None else 's'}://127.0.0.1:{server.server_port}"
     finally:
         site_of(app).close()
         server.shutdown()
@@ -190,6 +200,49 @@ def test_when_its_node_dies_the_page_goes_on_at_another_and_presses_go_there(ope
         page.get_by_text("Saved: acknowledged").wait_for()
         assert control.commands[0][1].unit == "12"
         page.close()
+
+
+def test_over_https_a_login_at_one_node_is_good_at_the_next(browser, now_store, control, fakes, tmp_path):
+    site = create_site("city")
+    people = People(tmp_path / "people.db", hasher=PasswordHasher(1, 8, 1))
+    people.add("ann", Role.PATROL, "correct horse battery", time.time_ns())
+    keys = {name: page_keys(site, name, tmp_path / name) for name in ("n1", "n2")}
+    with contextlib.ExitStack() as second_node, contextlib.ExitStack() as first_node:
+        other = second_node.enter_context(
+            served(now_store, control_socket=control.path, page_keys=keys["n2"], open_loopback=False)
+        )
+        nodes = now_store.nodes()
+        now_store.put_nodes([nodes[0], {**nodes[1], "url": other}])
+        url = first_node.enter_context(served(now_store, people=people, page_keys=keys["n1"], open_loopback=False))
+        now_store.put_nodes([{**nodes[0], "url": url}, {**nodes[1], "url": other}])
+        context = browser.new_context(ignore_https_errors=True)
+        page = context.new_page()
+        page.goto(f"{url}/patrol")
+        page.get_by_label("Name").fill("ann")
+        page.get_by_label("Password").fill("correct horse battery")
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_selector("#link[data-link=live]", state="attached")
+        start_shift(page, "12")
+        first_node.close()
+        page.get_by_text("Live from n2").wait_for()
+        body = fakes.incident(time_ns=time.time_ns())
+        now_store.put_incident(body)
+        page.locator(f".alert-card[data-incident='{body['id']}']").wait_for()
+        page.get_by_role("button", name="Acknowledge", exact=True).click()
+        page.get_by_text("Saved: acknowledged").wait_for()
+        assert [(body.unit, by) for _, body, by in control.commands] == [("12", "ann")]
+        context.close()
+    people.close()
+
+
+def page_keys(site, node, folder):
+    """What mesh puts into a node's run folder."""
+    site.enrol(node, folder / "keys")
+    made = make_server_certificate(folder / "keys", node, [], [], datetime.datetime.now(tz=datetime.UTC))
+    (folder / KEY_FILE).write_bytes(made.key)
+    (folder / CHAIN_FILE).write_bytes(made.chain)
+    (folder / AUTHORITY_FILE).write_bytes(made.authority)
+    return folder
 
 
 def test_a_car_without_a_link_says_so_within_12_seconds_and_learns_what_it_missed(open_car, now_store, control, fakes):

@@ -128,6 +128,7 @@ function loudFacts(incident) {
     h("span", { class: "card-row" },
       h("span", { class: "card-strong" }, `${count("rounds", incident.rounds)} · ${incident.words.shooters}`),
       h("span", {}, incident.words.confidence)),
+    incident.address && h("span", { class: "card-row card-strong" }, incident.address),
     h("span", { class: "card-row" }, h("span", {}, incident.words.place), names(incident.heard_by, MAX_NAMES)),
   ];
 }
