@@ -14,7 +14,7 @@ from appliance.model.instants import NS_PER_US
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """An array to open, its name, the level of its full scale where that is known, and whether it was found by itself."""
+    """An array to open: its name, the level of its full scale where that is known, and whether nobody named it."""
 
     name: str
     array: ArraySettings
