@@ -86,7 +86,7 @@ function createCard(onClick) {
 
   // Who is on it; and while nobody is, for how long already.
   function showUnits(ms) {
-    const said = (incident.acknowledgements ?? []).filter((one) => one.state !== "clear" && one.state !== "declined");
+    const said = (incident.acknowledgements ?? []).filter((one) => one.state !== "declined");
     const isOpen = isLoud(incident) && !said.length && ms < CALL_FOR_MS;
     units.hidden = !said.length && !isOpen;
     units.classList.toggle("is-overdue", isOpen && ms > OVERDUE_MS);

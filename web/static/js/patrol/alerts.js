@@ -50,8 +50,12 @@ export function createAlerts(nowMs) {
 
   const ageMs = (entry) => nowMs() - Math.max(entry.incident.time_ns / 1e6, entry.isLate ? entry.since : 0);
 
+  // What some unit has cleared, or a person has found to be something else, calls nobody any more.
+  const isOver = ({ acknowledgements = [], reviews = [] }) => acknowledgements.some((one) => one.state === "clear") || reviews.at(-1)?.verdict === "not-gunfire";
+
   // Those that still call for this unit, the newest first.
-  const calling = (unit) => shown().filter((entry) => isLoud(entry.incident) && ageMs(entry) < CALL_FOR_MS && !stateOf(entry.incident, unit));
+  const calling = (unit) => shown().filter(({ incident, ...entry }) => isLoud(incident) && !isOver(incident)
+    && ageMs({ incident, ...entry }) < CALL_FOR_MS && !stateOf(incident, unit));
 
   const shown = () => [...known.values()]
     .filter((entry) => nowMs() - entry.incident.time_ns / 1e6 < SHOWN_FOR_MS)
