@@ -17,7 +17,7 @@ from appliance.storage import StoreReader
 from tests.mesh.sites import TIMEOUT_S, until
 
 FRAME = LocalFrame(Geodetic(35.0, -106.0, 1500.0))
-PLACES = {"n1": (0.0, 0.0), "n2": (200.0, 10.0), "n3": (20.0, 190.0), "n4": (210.0, 205.0)}
+PLACES = {"n1": (0.0, 0.0), "n2": (200.0, 10.0), "n3": (20.0, 190.0), "n4": (210.0, 205.0), "n5": (110.0, 320.0)}
 SHOT = (120.0, 80.0)
 GUNSHOT = ClassProbabilities((0.95, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005))
 
