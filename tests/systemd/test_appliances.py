@@ -106,6 +106,10 @@ def test_appliances_become_ready_find_each_other_and_locate_a_shot_for_a_browser
     assert distance_m(incident, shooter) < 15.0
     assert set(incident["heard_by"]) == {"n1", "n2", "n3"}
 
+    for node in world.nodes:
+        kind = node.inside("stat", "--file-system", "--format=%T", "/var/lib/earshot/run/status.json").strip()
+        assert kind == "tmpfs", "what is written every second does not wear the card"
+
 
 def located(watcher: "subprocess.Popen[str]") -> dict[str, Any]:
     """The first located incident with all three nodes that the client hears of."""

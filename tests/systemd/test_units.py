@@ -116,6 +116,13 @@ def test_what_fails_too_often_waits_and_is_tried_again_and_the_page_always_is(
         assert timer.values["OnUnitInactiveSec"] == ["11min"], "after the limit has passed"
 
 
+def test_what_is_written_every_second_lies_in_memory(repository: Path, units: dict[str, Unit]) -> None:
+    lines = [line.split() for line in (repository / "systemd/tmpfiles.d/earshot.conf").read_text("utf-8").splitlines()]
+    assert ["L+", "/var/lib/earshot/run", "-", "-", "-", "-", "/run/earshot"] in lines
+    assert ["d", "/run/earshot", "0750", "earshot-mesh", "earshot", "-"] in lines
+    assert units["earshot-mesh"].words("ReadWritePaths") == {"/run/earshot"}
+
+
 def test_the_target_wants_every_process(repository: Path) -> None:
     target = configparser.ConfigParser(interpolation=None)
     target.read(repository / "systemd/earshot.target", "utf-8")
