@@ -46,7 +46,7 @@ class LogReader:
 
     def newest_time_ns(self) -> int:
         """When the newest record says that it was written; 0: there is none."""
-        return int(self._one("SELECT coalesce(max(time_ns), 0) FROM records"))
+        return int(self._one("SELECT coalesce(max(time_ns), 0) FROM records WHERE typeof(time_ns) = 'integer'"))
 
     def records_in(self, wanted: Range) -> list[Record]:
         """The records of a range, in order; rows that are none are left out."""

@@ -99,6 +99,17 @@ def test_an_end_that_was_cut_off_is_found_where_others_saw_it(made, site, tmp_pa
     )
 
 
+@pytest.mark.parametrize("column", ["node", "epoch", "seq", "time_ns", "kind", "body_hash", "signature", "body"])
+@pytest.mark.parametrize("value", ["words", b"\x00\xff", 1.5, -1], ids=repr)
+def test_a_row_that_is_no_record_is_named_and_does_not_end_the_check(made, site, tmp_path, column, value):
+    log = tmp_path / "node.db"
+    shutil.copy(made[0], log)
+    db = sqlite3.connect(log, isolation_level=None)
+    db.execute(f"UPDATE records SET {column} = ? WHERE node = 'n2' AND seq = 2", (value,))
+    db.close()
+    assert verify_log(log, site).findings
+
+
 def rewritten(made, change):
     """A bundle that a node of the site changed and signed again."""
     log, bundle = made
