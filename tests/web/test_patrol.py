@@ -299,11 +299,26 @@ def test_in_motion_there_are_only_the_buttons(serve, open_car, now_store, fakes)
     assert page.get_by_role("button", name="Acknowledge", exact=True).is_visible()
 
 
+def test_the_sun_at_the_car_chooses_the_colours_until_the_driver_does(serve, open_car):
+    url, _ = serve()
+    page = open_car(url, "12")
+    page.get_by_role("button", name="Colours: Auto. Change.").wait_for()
+    # Midsummer noon and midnight at the car, 106.65 degrees west: 19:07 and 07:07 UTC.
+    for moment, colours in ((1_782_068_820_000, "day"), (1_782_025_620_000, "night")):
+        sun = "async ([ms, lat, lon]) => (await import('/static/js/patrol/sun.js')).isNight(ms, lat, lon)"
+        assert page.evaluate(sun, [moment, 35.0844, -106.6504]) is (colours == "night")
+    wait_until(page, "['day', 'night'].includes(document.documentElement.dataset.theme)")
+    page.locator("#theme").click()
+    page.get_by_role("button", name="Colours: Day. Change.").wait_for()
+    assert page.locator("html").get_attribute("data-theme") == "day"
+
+
 def test_night_is_black_before_the_first_paint(serve, open_car):
     url, _ = serve()
     page = open_car(url, "12")
     for _ in range(2):
         page.locator("#theme").click()
+    page.get_by_role("button", name="Colours: Night. Change.").wait_for()
     page.reload(wait_until="commit")
     page.wait_for_selector("#link[data-link=live]", state="attached")
     wait_until(page, "getComputedStyle(document.documentElement).backgroundColor === 'rgb(0, 0, 0)'")

@@ -3,6 +3,8 @@
   let choice = null;
   try {
     choice = localStorage.getItem("earshot-theme");
+    // A car follows the sun: as it was when the page was last open.
+    if (choice !== "day" && choice !== "night" && location.pathname === "/patrol") choice = localStorage.getItem("earshot-sun");
   } catch {
     // A browser that keeps nothing follows the system's theme.
   }

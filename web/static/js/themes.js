@@ -9,27 +9,42 @@ const THEME_ICONS = {
   night: ["M6.2 1.6a6.6 6.6 0 1 0 8.2 8.2A5.6 5.6 0 0 1 6.2 1.6z", ""],
 };
 
+let choice = "auto";
+
+// What the person chose, whatever colours the system or the sun makes of it.
+export const themeChoice = () => choice;
+
 export function setUpThemes() {
   const order = ["auto", "day", "night"];
   const button = byId("theme");
   const root = document.documentElement;
+  choice = kept();
   const show = () => {
-    const word = t(`ui.theme.${root.dataset.theme ?? "auto"}`);
-    put(button, icon(root.dataset.theme ?? "auto"), word);
+    const word = t(`ui.theme.${choice}`);
+    put(button, icon(choice), word);
     button.setAttribute("aria-label", t("ui.theme.label", { theme: word }));
   };
   button.addEventListener("click", () => {
-    const next = order[(order.indexOf(root.dataset.theme ?? "auto") + 1) % order.length];
-    if (next === "auto") delete root.dataset.theme;
-    else root.dataset.theme = next;
+    choice = order[(order.indexOf(choice) + 1) % order.length];
+    if (choice === "auto") delete root.dataset.theme;
+    else root.dataset.theme = choice;
     try {
-      localStorage.setItem("earshot-theme", next);
+      localStorage.setItem("earshot-theme", choice);
     } catch {
       // It holds until the page is closed.
     }
     show();
   });
   show();
+}
+
+function kept() {
+  try {
+    const stored = localStorage.getItem("earshot-theme");
+    return stored === "day" || stored === "night" ? stored : "auto";
+  } catch {
+    return "auto";
+  }
 }
 
 function icon(theme) {

@@ -7,7 +7,7 @@ import { createLink } from "../link.js";
 import { createMap } from "../map/map.js";
 import { createState } from "../state.js";
 import { boot, count, t } from "../texts.js";
-import { setUpThemes } from "../themes.js";
+import { setUpThemes, themeChoice } from "../themes.js";
 import { createActs } from "./acts.js";
 import { createAlerts } from "./alerts.js";
 import { compassOf, createCar, fromTo } from "./car.js";
@@ -197,11 +197,16 @@ document.addEventListener("visibilitychange", () => {
 
 // Without a choice of colours the sun at the car chooses.
 function followSun() {
-  const root = document.documentElement;
-  const isChosen = root.dataset.theme && root.dataset.sun === undefined;
-  if (isChosen || !car.fix) return;
-  root.dataset.sun = "";
-  root.dataset.theme = isNight(nowMs(), car.fix.lat, car.fix.lon) ? "night" : "day";
+  if (themeChoice() !== "auto" || !car.fix) return;
+  const { dataset } = document.documentElement;
+  const now = isNight(nowMs(), car.fix.lat, car.fix.lon) ? "night" : "day";
+  if (dataset.theme === now) return;
+  dataset.theme = now;
+  try {
+    localStorage.setItem("earshot-sun", now);
+  } catch {
+    // The next load begins with the system's colours.
+  }
 }
 
 function keepCursor(cursor) {
