@@ -131,14 +131,17 @@ class Trial:
         """A start with a probe: a unit that the command line hands to systemd; the image needs no door for it."""
         after = "local-fs.target" if mode == "write" else "multi-user.target"
         unit = (
-            f"[Unit]\nDefaultDependencies=no\nAfter={after}\n[Service]\nExecStart=/bin/sh -c 'mkdir -p /run/probe; "
-            f"mount -o ro LABEL=PROBE /run/probe; exec /opt/earshot/bin/python3 /run/probe/guest.py {mode}'\n"
+            # Before the ears, which never rest.
+            f"[Unit]\nDefaultDependencies=no\nAfter={after}\n[Service]\nNice=-15\nStandardError=tty\n"
+            "TTYPath=/dev/ttyAMA0\nExecStart=/bin/sh -c 'mkdir -p /run/probe; mount -o ro LABEL=PROBE /run/probe; "
+            f"exec /opt/earshot/bin/python3 /run/probe/guest.py {mode}'\n"
         )
         encoded = base64.b64encode(unit.encode()).decode()
         parameters = [
             f"systemd.set_credential_binary=systemd.extra-unit.probe.service:{encoded}",
             "systemd.wants=probe.service",
             "systemd.show_status=1",
+            "systemd.log_color=0",
             # A sound card that hears nothing.
             "modules_load=snd-aloop",
         ]
@@ -289,9 +292,11 @@ def _get(url: str, timeout_s: float) -> tuple[int, str]:
     # The certificate is the site's own, which nobody outside knows yet.
     anybody.check_hostname = False
     anybody.verify_mode = ssl.CERT_NONE
+    headers = {"Accept": "text/html"} if url.endswith("/") else {}
+    question = urllib.request.Request(url, headers=headers)  # noqa: S310  # https, written above
     for _ in range(max(1, round(timeout_s))):
         try:
-            with urllib.request.urlopen(url, timeout=20, context=anybody) as answer:  # noqa: S310  # https, written above
+            with urllib.request.urlopen(question, timeout=20, context=anybody) as answer:  # noqa: S310  # the same
                 return answer.status, answer.read().decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode("utf-8", "replace")
