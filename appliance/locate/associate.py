@@ -16,10 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.locate.echoes import echo_ratio, log_density_at_peak, repeat_gain, scatter_s
+from appliance.locate.echoes import (
+    direct_level_ratio,
+    echo_level_ratio,
+    echo_ratio,
+    log_density_at_peak,
+    repeat_gain,
+    scatter_s,
+)
 from appliance.locate.hearing import Hearing
 from appliance.locate.paths import path_log_density, path_sigmas_s
-from appliance.locate.rounds import discover_rounds
+from appliance.locate.rounds import cadence_gain, discover_rounds, enough_nodes
 from appliance.locate.settings import LocateSettings
 from appliance.locate.solve import Arrivals, Fix, solve
 from appliance.physics.propagation import travel_time_s
@@ -69,7 +76,7 @@ def explain(
     """The best explanation of the picks in `active` by one source near `start_m`, or None if there is none."""
     wide_s = float(np.hypot(settings.path_sigma_s, settings.path_late_sigma_s)), 2.0 * settings.path_late_sigma_s
     source_s = hearing.time_s - _travel_s(hearing, start_m, None)[hearing.node_of]
-    member = discover_rounds(hearing, active, source_s, _heard(hearing, start_m, settings), wide_s, settings)
+    member = discover_rounds(hearing, active, source_s, hearing_at(hearing, start_m, settings), wide_s, settings)
     return refine(hearing, active, member, start_m, settings)
 
 
@@ -89,13 +96,13 @@ def refine(
         fix, _, lag_s = _settle(hearing, member, place_m, settings)
         place_m = fix.place_m
         travel_s = _travel_s(hearing, place_m, fix.air_mps)
-        heard = _heard(hearing, place_m, settings)
+        heard = hearing_at(hearing, place_m, settings)
         corrected_s = hearing.time_s - (travel_s + np.nan_to_num(lag_s))[hearing.node_of]
         audible = active & np.isfinite(lag_s)[hearing.node_of]
         rounds = discover_rounds(hearing, audible, corrected_s, heard, narrow_s, settings)
         time_s = np.array([np.median(corrected_s[row[row >= 0]]) for row in rounds])
         member, _ = _match(hearing, active, time_s, travel_s, heard, settings)
-        member = member[(member >= 0).sum(axis=1) >= min(settings.min_nodes, len(hearing.nodes))]
+        member = member[enough_nodes((member >= 0).sum(axis=1), time_s, len(hearing.nodes), settings)]
     return _conclude(hearing, active, member, place_m, settings) if len(member) else None
 
 
@@ -109,8 +116,10 @@ def _conclude(
     """Solve once more from the final members and score what came out."""
     fix, time_s, lag_s = _settle(hearing, member, start_m, settings)
     travel_s = _travel_s(hearing, fix.place_m, fix.air_mps)
-    matched, node_scores = _match(hearing, active, time_s, travel_s, _heard(hearing, fix.place_m, settings), settings)
-    if ((matched >= 0).sum(axis=1) >= min(settings.min_nodes, len(hearing.nodes))).all():
+    matched, node_scores = _match(
+        hearing, active, time_s, travel_s, hearing_at(hearing, fix.place_m, settings), settings
+    )
+    if enough_nodes((matched >= 0).sum(axis=1), time_s, len(hearing.nodes), settings).all():
         # What is scored is what is kept: members that the final place gains or loses.
         member = matched
         fix, time_s, lag_s = _settle(hearing, member, fix.place_m, settings)
@@ -121,10 +130,20 @@ def _conclude(
     place_prior -= float(range_m[np.isfinite(lag_s)].min()) / settings.nearest_node_m
     loudness = _loudness_score(hearing, member, range_m, settings)
     score = float(node_scores.sum()) + place_prior + loudness - settings.round_cost * len(member)
+    score += cadence_gain(time_s, settings)
     return Explanation(fix, time_s, member, lag_s, travel_s, round(score, 3))
 
 
-def _heard(hearing: Hearing, place_m: NDArray[np.float64], settings: LocateSettings) -> NDArray[np.float64]:
+def resolve(hearing: Hearing, source: Explanation, member: NDArray[np.int64], settings: LocateSettings) -> Explanation:
+    """The same source solved from these members alone; nodes that hear it no more keep their delay. Not scored."""
+    fix, time_s, lag_s = _settle(hearing, member, source.fix.place_m, settings)
+    travel_s = _travel_s(hearing, fix.place_m, fix.air_mps)
+    lag_s = np.where(np.isfinite(lag_s), lag_s, source.lag_s)
+    return Explanation(fix, time_s, member, lag_s, travel_s, source.score)
+
+
+def hearing_at(hearing: Hearing, place_m: NDArray[np.float64], settings: LocateSettings) -> NDArray[np.float64]:
+    """Probability that each node hears a round from `place_m`, shape (n,)."""
     offset_m = hearing.enu_m - place_m
     return hearing_probability(np.sqrt(np.sum(offset_m * offset_m, axis=1)), settings)
 
@@ -219,16 +238,20 @@ def _match_node(
     once = np.log1p(echo_ratio(follows_s, direct[:, None], echo[:, None], noise_hz, settings).sum(axis=2))
     z = after_s / jitter_s
     hit = np.where(np.abs(z) < 4.0, (direct + peak)[:, None] - 0.5 * z * z, -np.inf)
-    best = (hit - once[:, :, None]).max(axis=1) + np.log(heard / (1.0 - heard))
-    chosen = np.argmax(hit - once[:, :, None], axis=1)
-    is_heard = best > 0.0
+    prior = float(np.log(heard / (1.0 - heard)))
+    chosen, is_heard = _best_hits(hit - once[:, :, None], prior)
+    usual_db = _usual_levels(hearing.level_db[picks], chosen, is_heard)
+    apart_db = hearing.level_db[picks][None, :] - usual_db[:, None]
+    hit = hit + direct_level_ratio(apart_db, settings)[:, :, None]
+    once = np.log1p(np.expm1(once) * np.exp(echo_level_ratio(apart_db, settings)))
+    chosen, is_heard = _best_hits(hit - once[:, :, None], prior)
     explained = np.zeros(once.shape, dtype=bool)
     lag_index, round_index = np.nonzero(is_heard)
     explained[lag_index, chosen[lag_index, round_index]] = True
-    follows = (follows_s > 0.0) & ~explained[:, :, None]
+    follows = (follows_s > 0.0) & ~explained[:, :, None] & is_heard[:, None, :]
     award = once + repeat_gain(late_s, follows, once, echo + peak, settings)
     n_heard = is_heard.sum(axis=1)
-    gain = np.take_along_axis(hit, chosen[:, None, :], axis=1)[:, 0, :] + np.log(heard / (1.0 - heard))
+    gain = np.take_along_axis(hit, chosen[:, None, :], axis=1)[:, 0, :] + prior
     score = (
         path_log_density(lags_s, sigmas_s[0], sigmas_s[1], settings)
         + np.log(2.5066 * jitter_s / np.sqrt(np.maximum(n_heard, 1)))
@@ -242,6 +265,24 @@ def _match_node(
     if score[winner] <= deaf:
         return none, deaf
     return np.where(is_heard[winner], picks[chosen[winner]], -1), float(score[winner])
+
+
+def _best_hits(gain: NDArray[np.float64], prior: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The best pick of each round and whether it is likelier its direct sound than not; gain: lags, picks, rounds."""
+    chosen = np.argmax(gain, axis=1)
+    return chosen, np.take_along_axis(gain, chosen[:, None, :], axis=1)[:, 0, :] + prior > 0.0
+
+
+def _usual_levels(
+    level_db: NDArray[np.float64], chosen: NDArray[np.int64], is_heard: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Median level of the rounds heard, for each lag; nan where none is known."""
+    levels_db = np.where(is_heard, level_db[chosen], np.nan)
+    known = np.isfinite(levels_db).any(axis=1)
+    usual_db = np.full(len(chosen), np.nan)
+    if known.any():
+        usual_db[known] = _medians(levels_db[known].T)
+    return usual_db
 
 
 def mean_arrivals(
@@ -270,7 +311,8 @@ def _settle(
     arrivals, nodes, rounds_s = mean_arrivals(hearing, member, settings)
     fix = solve(arrivals, start_m, hearing.air, settings)
     lag_s = np.full(len(hearing.nodes), np.nan)
-    lag_s[nodes] = fix.lag_s
+    # From the final place: what the solver's last step was linearised at may lie metres off beside a near node.
+    lag_s[nodes] = arrivals.time_s - fix.time_s - _travel_s(hearing, fix.place_m, fix.air_mps)[nodes]
     return fix, fix.time_s + rounds_s, lag_s
 
 

@@ -9,6 +9,8 @@ _ECHO_SPAN_S = 1.5
 """Echoes of streets that are looked for in every round; later ones are too weak to repeat."""
 READING_FLOOR_S = 0.0003
 """No reading of an onset in the street is better than this, whatever its filter says."""
+_LEAST_LEVEL_RATIO = -2.0
+"""No level alone rules an echo out."""
 REPEAT_MAX = 6.0
 """No single repeated echo decides where a source is."""
 
@@ -77,6 +79,28 @@ def scatter_s(settings: LocateSettings) -> float:
 def log_density_at_peak(noise_rate_hz: float, settings: LocateSettings) -> float:
     """Log of how much denser picks lie at a predicted moment than noise does, for a certain pick."""
     return -float(np.log(noise_rate_hz * 2.5066 * scatter_s(settings)))
+
+
+def direct_level_ratio(apart_db: NDArray[np.float64], settings: LocateSettings) -> NDArray[np.float64]:
+    """Log density ratio, over unrelated picks, of direct sounds whose level lies so far from their source's usual one.
+
+    Zero where a level is not known (nan).
+    """
+    dof, sigma_db = settings.path_tail_dof, settings.level_sigma_db
+    z2 = (apart_db / sigma_db) ** 2
+    ratio = np.log(settings.level_span_db / (2.5066 * sigma_db)) - 0.5 * (dof + 1.0) * np.log1p(z2 / dof)
+    known: NDArray[np.float64] = np.nan_to_num(ratio, nan=0.0)
+    return known
+
+
+def echo_level_ratio(apart_db: NDArray[np.float64], settings: LocateSettings) -> NDArray[np.float64]:
+    """The same for echoes, which are mostly lower; round a building they may be the louder ones."""
+    sigma_db = settings.echo_level_sigma_db
+    z2 = ((np.minimum(apart_db, 0.0) - settings.echo_level_db) / sigma_db) ** 2
+    louder = np.maximum(apart_db, 0.0) / sigma_db
+    ratio = np.log(settings.level_span_db / (2.5066 * sigma_db)) - 0.5 * z2 - 0.5 * louder**2
+    known: NDArray[np.float64] = np.nan_to_num(np.maximum(ratio, _LEAST_LEVEL_RATIO), nan=0.0)
+    return known
 
 
 def repeat_shares(late_s: NDArray[np.float64], follows: NDArray[np.bool_], tolerance_s: float) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ class Hearing:
     time_s:             since `epoch_ns`, whole microseconds
     direct, echo:       log density ratios over noise
     raw_direct:         `direct` as it was before echoes of located sources were taken off
+    level_db:           peak level, on a scale of the node's own; nan where it is not known
     span_s:             length of the episode
     """
 
@@ -48,6 +49,7 @@ class Hearing:
     direct: NDArray[np.float64]
     echo: NDArray[np.float64]
     raw_direct: NDArray[np.float64]
+    level_db: NDArray[np.float64]
 
 
 def gather(picks: Sequence[Pick], poses: Mapping[str, NodePose], air: Air, settings: LocateSettings) -> Hearing | None:
@@ -83,7 +85,13 @@ def gather(picks: Sequence[Pick], poses: Mapping[str, NodePose], air: Air, setti
         direct=np.array([e.direct for e in evidence]),
         echo=np.array([e.echo for e in evidence]),
         raw_direct=np.array([e.direct for e in evidence]),
+        level_db=np.array([_level_db(p) for p in usable]),
     )
+
+
+def _level_db(pick: Pick) -> float:
+    level_db = pick.peak_dbfs if pick.level_db_spl is None else pick.level_db_spl
+    return float("nan") if level_db is None else level_db
 
 
 def _middle(places: Sequence[Geodetic]) -> Geodetic:

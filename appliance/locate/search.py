@@ -34,7 +34,7 @@ class _Tables:
 
 def candidate_places(hearing: Hearing, active: NDArray[np.bool_], settings: LocateSettings) -> NDArray[np.float64]:
     """Places (east, north, up) that explain the picks marked in `active` best, best first, shape (m, 3)."""
-    strong = active & (hearing.direct > 0.0)
+    strong = active & (hearing.raw_direct > 0.0)
     anchors = _anchors(hearing, strong, settings)
     if len(set(hearing.node_of[anchors])) < 2:
         return np.empty((0, 3))

@@ -52,6 +52,14 @@ class LocateSettings:
     noise_rate_min_hz: float = 0.05
     """Unrelated picks of a quiet node; a busy one has its own rate counted."""
 
+    level_sigma_db: float = 3.0
+    """How much the rounds of one source differ in level at one node: aim and turbulence; tails are Student's."""
+    echo_level_db: float = -8.0
+    """Echoes lie that far below their direct sounds, where nothing is clipped ..."""
+    echo_level_sigma_db: float = 7.0
+    """... give or take this."""
+    level_span_db: float = 40.0
+    """Unrelated picks are spread over this range of levels."""
     prominence_db: float = 29.0
     """Prominence of a pistol shot at 300 m; the most of a string, for later rounds stand in the tail of the first."""
     prominence_sigma_db: float = 9.0
@@ -78,6 +86,14 @@ class LocateSettings:
     """1,200 rounds a minute are 50 ms apart; nearer pulses are one round."""
     round_cost: float = 8.0
     """Log of how many 10 ms moments ten seconds hold, and then some: what chance offers a false round."""
+    source_cost: float = 10.0
+    """Log odds by which a set of sources with one more must be better: two shooters are rarer than one."""
+    cadence_jitter: float = 0.03
+    """Automatic weapons keep their interval to 2 or 3 %: bolt and buffer are a mass on a spring."""
+    cadence_jitter_s: float = 0.003
+    """And what is read of a round's time is uncertain by this."""
+    cadence_gain_max: float = 5.5
+    """A round that comes exactly when the cadence says costs that much less."""
     nearest_node_m: float = 300.0
     """Nets are laid where shots are expected: sources much further from the nearest node than this are rare."""
     search_area_m2: float = 4e6
