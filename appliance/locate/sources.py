@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,17 @@ from appliance.locate.associate import Explanation, explain, mean_arrivals, refi
 from appliance.locate.echoes import log_echo_ratio
 from appliance.locate.hearing import Hearing, gather
 from appliance.locate.mirrors import mirror_places
+from appliance.locate.packing import Packing, by_pattern, has_image, pack, settle
 from appliance.locate.search import candidate_places, search_grid
 from appliance.locate.settings import LocateSettings
 from appliance.model.air import Air
 from appliance.model.picks import Pick
 from appliance.model.space import NodePose
+
+_SOLID_NODES = 5
+"""Five arrivals of one round leave two to spare."""
+_FURTHER = 3
+"""Candidates for one more source that are packed with those found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,32 +56,62 @@ def find_sources(
     hearing = gather(picks, poses, air, settings)
     if hearing is None:
         return EpisodeFindings(tuple(picks), ())
-    active = np.ones(len(hearing.picks), dtype=bool)
-    found: list[tuple[Hearing, list[Explanation]]] = []
-    while len(found) < settings.max_sources:
-        ranked = _explanations(hearing, active, settings)
-        if not ranked or ranked[0].score < settings.min_evidence:
+    return EpisodeFindings(tuple(picks), _believed(hearing, _found(hearing, settings), settings))
+
+
+def _found(hearing: Hearing, settings: LocateSettings) -> list[list[Explanation]]:
+    """The set of sources that explains most, each with its rivals behind it."""
+    everything = np.ones(len(hearing.picks), dtype=bool)
+    ranked = _explanations(hearing, everything, settings)
+    if not ranked or ranked[0].score < settings.min_evidence:
+        return []
+    best = pack(hearing, everything, ranked[:1], settings)
+    beside = [*by_pattern(hearing, everything, ranked[0], settings)[:_FURTHER], *ranked[1:_FURTHER]]
+    while len(best.sources) < settings.max_sources:
+        further = _better(hearing, best, beside, settings)
+        if further.score <= best.score + settings.source_cost:
             break
-        found.append((hearing, ranked))
-        active[ranked[0].member[ranked[0].member >= 0]] = False
-        hearing = _with_echoes_of(hearing, ranked[0], settings)
-    return EpisodeFindings(tuple(picks), _believed(found, settings))
+        best = further
+    if len(best.sources) == 1:
+        return [ranked]
+    return [[source] for source in settle(hearing, everything, best, settings)]
 
 
-def _believed(found: Sequence[tuple[Hearing, list[Explanation]]], settings: LocateSettings) -> tuple[Source, ...]:
+def _better(hearing: Hearing, so_far: Packing, beside: Sequence[Explanation], settings: LocateSettings) -> Packing:
+    """The best set of sources with one more than `so_far`, or `so_far`; `beside` are more places to try."""
+    left = np.ones(len(hearing.picks), dtype=bool)
+    rest = hearing
+    for source in so_far.sources:
+        left[source.member[source.member >= 0]] = False
+        rest = _with_echoes_of(rest, source, settings)
+    everything = np.ones(len(left), dtype=bool)
+    further = [e for e in _explanations(rest, left, settings)[:_FURTHER] if e.score >= settings.min_evidence]
+    sets = [[*so_far.sources, e] for e in [*further, *beside]]
+    if len(so_far.sources) == 1:
+        sets.extend(list(pair) for pair in combinations(beside[:_FURTHER], 2))
+    packed = [pack(hearing, everything, sources, settings) for sources in sets]
+    return max([so_far, *(p for p in packed if not has_image(p))], key=lambda p: p.score)
+
+
+def _believed(hearing: Hearing, found: Sequence[list[Explanation]], settings: LocateSettings) -> tuple[Source, ...]:
     """The sources that chance does not explain, by time: together where they convince together, else one by one."""
-    odds = [coincidence(hearing, ranked[0], settings) for hearing, ranked in found]
+    odds = [coincidence(hearing, ranked[0], settings) for ranked in found]
     firm = [i for i, value in enumerate(odds) if value >= settings.joint_odds]
-    if len(firm) > 1:
-        share = unexplained_share(found[0][0], [found[i][1][0] for i in firm], settings)
-        beliefs = {i: belief(found[i][1][0], odds[i], share, settings) for i in firm}
+    if len(firm) > 1 and any(_is_solid(found[i][0]) for i in firm):
+        share = unexplained_share(hearing, [found[i][0] for i in firm], settings)
+        beliefs = {i: belief(found[i][0], odds[i], share, settings) for i in firm}
         if min(beliefs.values()) >= 0.0:
-            return _by_time([_source(*found[i], beliefs[i]) for i in firm])
+            return _by_time([_source(hearing, found[i], beliefs[i]) for i in firm])
     sources = []
-    for (hearing, ranked), value in zip(found, odds, strict=True):
+    for ranked, value in zip(found, odds, strict=True):
         share = unexplained_share(hearing, [ranked[0]], settings)
         sources.append(_source(hearing, ranked, belief(ranked[0], value, share, settings)))
     return _by_time([source for source in sources if source.belief >= 0.0])
+
+
+def _is_solid(source: Explanation) -> bool:
+    """Whether a source is more than one round that a few nodes heard: two of those together explain much by chance."""
+    return len(source.time_s) > 1 or source.n_nodes >= _SOLID_NODES
 
 
 def _source(hearing: Hearing, ranked: Sequence[Explanation], value: float) -> Source:
@@ -113,7 +150,7 @@ def _mirrored(
     few = [e for e in explanations[: settings.max_associations] if e.n_nodes <= settings.mirror_nodes]
     if not few:
         return found
-    places_m, step_m = search_grid(hearing, active & (hearing.direct > 0.0), settings)
+    places_m, step_m = search_grid(hearing, active & (hearing.raw_direct > 0.0), settings)
     for explanation in few:
         arrivals, _, _ = mean_arrivals(hearing, explanation.member, settings)
         mirrors_m = mirror_places(arrivals, places_m, step_m, hearing.sound_speed_mps, settings)
