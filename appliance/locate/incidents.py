@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,18 @@ from appliance.locate.settings import LocateSettings
 from appliance.locate.shooting import Round, tell_shooting
 from appliance.locate.sources import EpisodeFindings, Source
 from appliance.locate.uncertainty import ellipse_95
-from appliance.model.incidents import Alternative, Arrival, Incident, Shot
+from appliance.model.incidents import Alternative, Arrival, Category, Incident, Shot
 from appliance.model.instants import NS_PER_S, NS_PER_US, UtcNs
 from appliance.model.picks import Pick, PickId
 from appliance.model.space import Geodetic
 from appliance.physics.geodesy import LocalFrame
 
 SAME_INCIDENT_M = 300.0
-"""Sources further apart are different incidents: nobody exchanges pistol fire across three blocks."""
+"""Sources further apart are different incidents: nobody exchanges pistol fire across three blocks ..."""
+EXCHANGE_M = 800.0
+"""... unless their rounds come in turns: two who shoot at each other, or at the same time at something between."""
+EXCHANGE_ROUNDS = 3
+"""So often must the shooter change for it to be an exchange."""
 SAME_INCIDENT_S = 10.0
 """A longer pause ends an incident."""
 _MAX_ALTERNATIVES = 3
@@ -40,7 +45,10 @@ def form_incidents(findings: Sequence[EpisodeFindings], settings: LocateSettings
 
 
 def _group(findings: Sequence[EpisodeFindings]) -> list[list[tuple[EpisodeFindings, Source]]]:
-    """Sources that belong to one incident: near in place and without a long pause between."""
+    """Sources that belong to one incident: near in place, without a long pause between, and of one category.
+
+    A disturbance beside gunfire stays an incident of its own, and makes no second shooter.
+    """
     groups: list[list[tuple[EpisodeFindings, Source]]] = []
     for episode in findings:
         for source in episode.sources:
@@ -55,10 +63,24 @@ def _group(findings: Sequence[EpisodeFindings]) -> list[list[tuple[EpisodeFindin
 def _belongs(one: Source, other: Source) -> bool:
     (first_a, last_a), (first_b, last_b) = _span_ns(one), _span_ns(other)
     pause_ns = max(first_a - last_b, first_b - last_a)
-    if pause_ns > SAME_INCIDENT_S * NS_PER_S:
+    if pause_ns > SAME_INCIDENT_S * NS_PER_S or _category(one) is not _category(other):
         return False
     place = other.hearing.frame.to_enu(_place(one.hearing.frame, one.best.fix.place_m))
-    return float(np.hypot(*(place - other.best.fix.place_m)[:2])) <= SAME_INCIDENT_M
+    apart_m = float(np.hypot(*(place - other.best.fix.place_m)[:2]))
+    return apart_m <= (EXCHANGE_M if _takes_turns(one, other) else SAME_INCIDENT_M)
+
+
+def _category(source: Source) -> Category:
+    """What a source would be alone; what may be gunfire counts as such beside gunfire."""
+    members = [source.hearing.picks[i] for i in source.best.member[source.best.member >= 0]]
+    category = judge_located(members, source.belief).category
+    return Category.GUNFIRE if category is Category.POSSIBLE_GUNFIRE else category
+
+
+def _takes_turns(one: Source, other: Source) -> bool:
+    times_ns = [(_time_ns(s, float(t)), k) for k, s in enumerate((one, other)) for t in s.best.time_s]
+    order = [k for _, k in sorted(times_ns)]
+    return sum(a != b for a, b in pairwise(order)) >= EXCHANGE_ROUNDS
 
 
 def _span_ns(source: Source) -> tuple[int, int]:
