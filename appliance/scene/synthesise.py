@@ -37,6 +37,8 @@ class SceneSpec:
     """What a scene is made of; everything else follows from `seed`.
 
     shooters, rounds:  that many shooters, each firing that many rounds of `weapon` every `cadence_s`
+    gap_jitter:        1-sigma of the log of a gap between rounds: 0.15 by hand, 0.02 to 0.03 for an automatic weapon,
+                       whose bolt and buffer keep time as a mass on a spring does
     disturbances:      kinds of `emissions.DISTURBANCES`, each once, spread over the scene
     array:             whether each node has four microphones on a circle of 32 mm, or one
     """
@@ -49,6 +51,7 @@ class SceneSpec:
     shooters: int = 1
     rounds: int = 3
     cadence_s: float = 0.6
+    gap_jitter: float = 0.15
     weapon: str = "9mm pistol"
     disturbances: tuple[str, ...] = ()
     array: bool = True
@@ -125,7 +128,7 @@ def _emissions(spec: SceneSpec, town: Town, reach_m: float, rng: np.random.Gener
     """Everything that happens, in order of time; disturbances take turns with gunfire, which comes first."""
     last_s = spec.duration_s - QUIET_S
     emissions: list[Emission] = []
-    volley = Volley(WEAPONS[spec.weapon], spec.rounds, spec.cadence_s)
+    volley = Volley(WEAPONS[spec.weapon], spec.rounds, spec.cadence_s, spec.gap_jitter)
     for i in range(spec.shooters):
         place_m, aim_rad = street_place(town, reach_m, rng), float(rng.uniform(0.0, 2.0 * math.pi))
         start_s = QUIET_S + float(rng.uniform(0.0, 1.0)) + (i * 0.4 if i else 0.0)

@@ -66,7 +66,11 @@ FAMILIES: Mapping[str, Callable[[np.random.Generator], dict[str, Any]]] = {
     "single": lambda rng: _family(rng, rounds=1, duration_s=8.0, weapon=_weapon(rng, PISTOLS)),
     "string": lambda rng: _family(rng, weapon=_weapon(rng, PISTOLS)),
     "rapid": lambda rng: _family(
-        rng, rounds=int(rng.integers(10, 21)), cadence_s=float(rng.uniform(0.066, 0.1)), weapon=_weapon(rng, RIFLES)
+        rng,
+        rounds=int(rng.integers(10, 21)),
+        cadence_s=float(rng.uniform(0.066, 0.1)),
+        gap_jitter=0.025,
+        weapon=_weapon(rng, RIFLES),
     ),
     "two": lambda rng: _family(rng, shooters=2),
     "among": _disturbed,

@@ -28,6 +28,12 @@ def test_a_volley_has_its_rounds_its_cadence_and_one_shooter_in_one_place() -> N
     assert aims[:, 1].min() > 0.9  # bearing 0: north
 
 
+def test_an_automatic_weapon_keeps_its_interval() -> None:
+    rounds = shots(Volley(WEAPONS["5.56 mm rifle"], 30, 0.08, 0.02), np.zeros(3), 0.0, 0.0, np.random.default_rng(1))
+    gaps_s = np.diff([e.time_s for e in rounds])
+    assert np.std(gaps_s) / np.mean(gaps_s) == pytest.approx(0.02, rel=0.4)
+
+
 def test_a_walking_shooter_gets_on() -> None:
     rng = np.random.default_rng(1)
     rounds = shots(Volley(WEAPONS["9mm pistol"], 10, 1.0, 0.0, walk_mps=1.5), np.zeros(3), 0.0, 0.0, rng)
