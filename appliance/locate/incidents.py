@@ -40,7 +40,7 @@ def form_incidents(findings: Sequence[EpisodeFindings], settings: LocateSettings
     incidents = [_incident(group, settings) for group in _group(findings)]
     for episode in findings:
         if not episode.sources:
-            incidents.extend(lone_incidents(episode.picks, settings))
+            incidents.extend(lone_incidents(episode.picks, episode.hearing, settings))
     return tuple(sorted(incidents, key=lambda i: (i.time_ns, i.id)))
 
 

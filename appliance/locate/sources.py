@@ -43,10 +43,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeFindings:
-    """What one episode holds: its picks in order, its located sources by time, and why there may be none."""
+    """What one episode holds: its picks in order, its located sources by time, and its picks as arrays.
+
+    `hearing` is None where no pick can take part in a fix.
+    """
 
     picks: tuple[Pick, ...]
     sources: tuple[Source, ...]
+    hearing: Hearing | None = None
 
 
 def find_sources(
@@ -56,7 +60,7 @@ def find_sources(
     hearing = gather(picks, poses, air, settings)
     if hearing is None:
         return EpisodeFindings(tuple(picks), ())
-    return EpisodeFindings(tuple(picks), _believed(hearing, _found(hearing, settings), settings))
+    return EpisodeFindings(tuple(picks), _believed(hearing, _found(hearing, settings), settings), hearing)
 
 
 def _found(hearing: Hearing, settings: LocateSettings) -> list[list[Explanation]]:
