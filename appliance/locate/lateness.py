@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from appliance.locate.paths import path_sigmas_s
 from appliance.locate.settings import LocateSettings
-from appliance.locate.solve import Arrivals, Fix, Prior, bearing_normal
+from appliance.locate.solve import Arrivals, Fix, Prior, bearing_normal, height_variance_s2
 from appliance.physics.propagation import travel_times
 
 _ROUNDS = 6
@@ -66,7 +66,7 @@ def settle_lateness(fix: Fix, arrivals: Arrivals, prior: Prior, settings: Locate
     state = np.array([*fix.place_m, *fix.air_mps, fix.time_s])
     base = np.full(len(arrivals.time_s), _IN_SIGHT)
     for _ in range(_ROUNDS):
-        linear = _linearise(state, arrivals, prior, settings)
+        linear = _linearise(state, arrivals, prior, float(fix.covariance[2, 2]), settings)
         choices = _neighbours(base)
         ways = _weigh(choices, linear, kinds)
         best = int(np.argmax(ways.probability))
@@ -102,12 +102,15 @@ def _kinds(settings: LocateSettings) -> _Kinds:
     )
 
 
-def _linearise(state: NDArray[np.float64], arrivals: Arrivals, prior: Prior, settings: LocateSettings) -> _Linear:
+def _linearise(
+    state: NDArray[np.float64], arrivals: Arrivals, prior: Prior, height_m2: float, settings: LocateSettings
+) -> _Linear:
     travel = travel_times(state[:3], arrivals.enu_m, state[3], (state[4], state[5]))
     normal, right = bearing_normal(arrivals, state)
+    early_s, _ = path_sigmas_s(arrivals.sigma_s, settings)
     return _Linear(
         lag_s=arrivals.time_s - state[6] - travel.time_s,
-        early_s=path_sigmas_s(arrivals.sigma_s, settings)[0],
+        early_s=np.sqrt(early_s**2 + height_variance_s2(travel, float(state[3]), height_m2)),
         jacobian=np.vstack([travel.slopes, np.ones(len(travel.time_s))]),
         normal=normal + np.diag(prior.precision),
         right=right + prior.precision * (prior.mean - state),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.locate.settings import LocateSettings
-from appliance.physics.propagation import travel_times
+from appliance.physics.propagation import MIN_RANGE_M, travel_time_s
 
 _STEPS = 8
 """Alternations of displacement and time of each round with the delay of each node that all rounds share."""
@@ -93,14 +93,14 @@ def _rest(
     wind_mps: tuple[float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Observed minus predicted times, shape (K, n), and their slopes over (east, north, time), shape (K, n, 3)."""
-    rest_s = np.empty(times_s.shape)
+    places_m = reference.place_m + np.column_stack([state[:, :2], np.zeros(len(state))])
+    speed_mps = float(reference.air_mps[0])
+    travel_s = travel_time_s(places_m[:, None, :], enu_m[None], speed_mps, wind_mps)
+    # The wind's part of the slopes is a hundredth of theirs, and only of the steps: the times are exact.
+    range_m = np.maximum(travel_s * speed_mps, MIN_RANGE_M)
     jacobian = np.ones((*times_s.shape, 3))
-    for k, (east_m, north_m, time_s) in enumerate(state):
-        place_m = reference.place_m + np.array([east_m, north_m, 0.0])
-        travel = travel_times(place_m, enu_m, float(reference.air_mps[0]), wind_mps)
-        rest_s[k] = times_s[k] - travel.time_s - time_s
-        jacobian[k, :, :2] = travel.slopes[:2].T
-    return rest_s, jacobian
+    jacobian[:, :, :2] = (places_m[:, None, :2] - enu_m[None, :, :2]) / (range_m * speed_mps)[:, :, None]
+    return times_s - travel_s - state[:, 2:], jacobian
 
 
 def _row_medians(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:

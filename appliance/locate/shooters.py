@@ -35,6 +35,8 @@ _CADENCE_RANGE = 5.3
 """... around a middle anywhere between 50 ms and 10 s (log of 200)."""
 _CADENCE_CAP = 4.0
 """Log odds that intervals may add or take: people pause, and places decide."""
+_HOPELESS = 12.0
+"""When one shooter more is worse by these log odds, yet one more is not tried."""
 _SWEEPS = 12
 """Reassignments of rounds to the nearest shooter; they settle within a few."""
 _FREE_M2 = 1e-4
@@ -58,13 +60,18 @@ def count_shooters(rounds: RelativeRounds, settings: LocateSettings) -> ShooterC
     """Shooters of rounds that were related to one reference."""
     covariance = rounds.covariance[:, :2, :2] + _FREE_M2 * np.eye(2)
     weight = np.linalg.inv(covariance)
-    most = min(MAX_SHOOTERS, len(rounds.time_s))
-    parts = [_partition(rounds.offset_m, weight, n) for n in range(1, most + 1)]
-    parts = [part for n, part in enumerate(parts, start=1) if len(set(part.tolist())) == n]
-    odds = np.array([_log_evidence(rounds, covariance, part, settings) for part in parts])
-    cadence = np.array([_cadence(rounds.time_s, part) for part in parts])
-    odds += np.clip(cadence - cadence[0], -_CADENCE_CAP, _CADENCE_CAP)
-    odds += np.arange(len(parts)) * np.log(_ANOTHER)
+    parts, found = [], []
+    for n in range(1, min(MAX_SHOOTERS, len(rounds.time_s)) + 1):
+        part = _partition(rounds.offset_m, weight, n)
+        if len(set(part.tolist())) < n:
+            break
+        cadence = _cadence(rounds.time_s, part) - _cadence(rounds.time_s, np.zeros_like(part))
+        log_odds = _log_evidence(rounds, covariance, part, settings) + (n - 1) * float(np.log(_ANOTHER))
+        parts.append(part)
+        found.append(log_odds + float(np.clip(cadence, -_CADENCE_CAP, _CADENCE_CAP)))
+        if found[-1] < max(found) - _HOPELESS:
+            break
+    odds = np.array(found)
     shares = np.exp(odds - odds.max())
     shares /= shares.sum()
     best = parts[int(np.argmax(shares))]

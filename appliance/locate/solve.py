@@ -12,7 +12,7 @@ from appliance.locate.paths import is_mixed, path_information, path_pull, path_s
 from appliance.locate.settings import LocateSettings
 from appliance.model.air import Air
 from appliance.physics.air import sound_speed_mps, sound_speed_sigma_mps
-from appliance.physics.propagation import travel_times
+from appliance.physics.propagation import TravelTimes, travel_times
 
 _STEPS = 16
 """Newton steps at most; most solves end after five."""
@@ -112,17 +112,31 @@ def solve(arrivals: Arrivals, start_m: NDArray[np.float64], air: Air, settings: 
     # The last step was so short that its linear prediction is exact.
     lag_s -= step @ jacobian
     information = path_information(lag_s, scales_s, dof)
-    normal = (jacobian * information) @ jacobian.T + np.diag(precision)
+    rest = np.diag(precision)
     if bearings is not None:
-        _add_bearings(normal, right, bearings, state)
+        _add_bearings(rest, right, bearings, state)
+    flat = _inverse((jacobian * information) @ jacobian.T + rest)
+    information /= 1.0 + information * height_variance_s2(travel, float(state[3]), float(flat[2, 2]))
     return Fix(
         place_m=state[:3].copy(),
         air_mps=state[3:6].copy(),
         time_s=float(state[6]),
-        covariance=_inverse(normal),
+        covariance=_inverse((jacobian * information) @ jacobian.T + rest),
         lag_s=lag_s,
         travel_s=arrivals.time_s - state[6] - lag_s,
     )
+
+
+def height_variance_s2(travel: TravelTimes, speed_mps: float, height_m2: float) -> NDArray[np.float64]:
+    """Variance of the times of near nodes that the source's uncertain height adds beyond its slope, shape (n,).
+
+    Of a height with variance v (`height_m2`) the second-order term of the time, t'' (z² - v) / 2, has the variance
+    (t'' v)² / 2.
+    """
+    steep = travel.slopes[2] * speed_mps
+    bend = (1.0 - steep * steep) / (travel.time_s * speed_mps * speed_mps)
+    variance: NDArray[np.float64] = 0.5 * (bend * height_m2) ** 2
+    return variance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
