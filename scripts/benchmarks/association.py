@@ -1,6 +1,6 @@
 """Association on worlds of picks: which shots are found, whether rounds are exact, and what is made up.
 
-Worlds come from `pickworld`, by stratum and seed. Prints a row a stratum and keeps the figures of a plain run.
+Worlds come from `pickworld`, by stratum and seed. Prints a row a stratum and keeps the figures of a run of all strata.
 
     scripts/benchmarks/association.py [--worlds N] [--stratum NAME] [--seed N] [--wrong]     --wrong lists what failed
 
@@ -274,7 +274,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run the strata, print a row each, keep the figures of a plain run."""
+    """Run the strata, print a row each, keep the figures of a run of all strata."""
     options = _options()
     figures: dict[str, dict[str, Any]] = {}
     for stratum in options.stratum or STRATA:
@@ -289,9 +289,10 @@ def main() -> int:
             for row in rows:
                 if not _is_right(row):
                     print(f"    {_told(row)}")
-    if len(sys.argv) == 1:
+    if not options.stratum:
         conditions = {
             "seed": options.seed,
+            "worlds": options.worlds,
             "python": platform.python_version(),
             "numpy": np.__version__,
             "machine": platform.machine(),
