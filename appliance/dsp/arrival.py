@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtr
 
-from appliance.dsp.filters import high_pass
+from appliance.dsp.filters import delay_table, high_pass
 
 HIGH_PASS_HZ = 150.0
 """Takes wind and hum away; low enough that it changes a front of a millisecond by little."""
@@ -43,6 +43,7 @@ large rifle) and of the low-pass's sigma (33 us is a corner of 4 kHz, 165 us one
 ranges are three sigmas wide."""
 STEPS = np.array([1e-6, 0.01, 0.01])
 """Differences for the derivatives by time (seconds), log duration and log smoothing ..."""
+STEP_ROWS = np.vstack([np.zeros(3), np.diag(STEPS)])
 MAX_STEPS = np.array([3e-4, 1.0, 1.0])
 """... and the most that a step of the fit may change them by."""
 LEAST_GAIN = 0.01
@@ -140,10 +141,10 @@ def align(samples: NDArray[np.float64], sample_rate_hz: float, delays_s: NDArray
     """
     n = samples.shape[1]
     n_padded = next_fast_len(n + 2 * math.ceil(float(np.abs(delays_s).max()) * sample_rate_hz), real=True)
-    spectra = np.fft.rfft(samples - samples.mean(axis=1, keepdims=True), n_padded, axis=1)
-    omega = 2.0 * np.pi * np.fft.rfftfreq(n_padded, 1.0 / sample_rate_hz)
-    beam = np.mean(spectra * np.exp(1j * np.outer(delays_s, omega)), axis=0)
-    return np.fft.irfft(beam, n_padded)[:n]
+    spectra = rfft(samples - samples.mean(axis=1, keepdims=True), n_padded, axis=1)
+    turns = delay_table(delays_s, spectra.shape[1], 2.0 * np.pi * sample_rate_hz / n_padded)
+    beam: NDArray[np.float64] = irfft(np.einsum("cf,cf->f", spectra, turns) / delays_s.size, n_padded)[:n]
+    return beam
 
 
 def change_point(samples: NDArray[np.float64]) -> int:
@@ -169,8 +170,9 @@ def blast_pulse(
     rate = 1.0 / duration_s
     centred = times_s - rate * smoothing_s**2
     decay = np.exp(np.minimum(-rate * times_s + 0.5 * (rate * smoothing_s) ** 2, 50.0))
-    passed = ndtr(centred / smoothing_s)
-    bell = smoothing_s / math.sqrt(2.0 * math.pi) * np.exp(-0.5 * (centred / smoothing_s) ** 2)
+    sigmas = centred / smoothing_s
+    passed = ndtr(sigmas)
+    bell = smoothing_s / math.sqrt(2.0 * math.pi) * np.exp(-0.5 * sigmas * sigmas)
     pulse: NDArray[np.float64] = decay * (passed - rate * (centred * passed + bell))
     return pulse
 
@@ -244,9 +246,10 @@ class _Front:
 
     def linearised(self, parameters: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What is left of the data and of the priors, in sigmas, (n + 3,), and its derivatives, (n + 3, 3)."""
-        rows = parameters + np.vstack([np.zeros(3), np.diag(STEPS)])
-        priors = (rows - PRIOR_MEANS) / PRIOR_SIGMAS
-        residuals = np.hstack([(self.data - self.pulses(rows)) / self.sigma, priors])
+        rows = parameters + STEP_ROWS
+        residuals = np.empty((4, self.data.size + 3))
+        residuals[:, :-3] = (self.data - self.pulses(rows)) / self.sigma
+        residuals[:, -3:] = (rows - PRIOR_MEANS) / PRIOR_SIGMAS
         return residuals[0], ((residuals[1:] - residuals[0]) / STEPS[:, np.newaxis]).T
 
 
@@ -259,8 +262,9 @@ def _levenberg_marquardt(
     damping = 1e-2
     for _ in range(FIT_STEPS):
         normal = jacobian.T @ jacobian
-        step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -jacobian.T @ residuals)
-        trial = parameters + np.clip(step, -MAX_STEPS, MAX_STEPS)
+        normal.flat[::4] *= 1.0 + damping
+        step = np.linalg.solve(normal, jacobian.T @ residuals)
+        trial = parameters - np.minimum(np.maximum(step, -MAX_STEPS), MAX_STEPS)
         trial_residuals, trial_jacobian = front.linearised(trial)
         gain = cost - float(trial_residuals @ trial_residuals)
         if gain <= 0.0:

@@ -108,10 +108,13 @@ class BandEnergyMeter:
         if n_segments == 0:
             return np.empty((decimated.shape[0], 0))
         length = self._n_before + self._segment
-        starts = np.arange(n_segments)[:, np.newaxis] * self._segment
-        windows = decimated[:, starts + np.arange(length)]
+        windows = np.zeros((decimated.shape[0], n_segments, self._n_fft), np.float32)
+        for k in range(n_segments):
+            windows[:, k, :length] = decimated[:, k * self._segment : k * self._segment + length]
         # In single precision: rounding lies 140 dB below the loudest sound of the window, hum and wind included.
-        filtered = irfft(rfft(windows, self._n_fft) * self._response, self._n_fft, overwrite_x=True)
+        spectra = rfft(windows, overwrite_x=True)
+        spectra *= self._response
+        filtered = irfft(spectra, self._n_fft, overwrite_x=True)
         cells = filtered[:, :, self._n_before : length].reshape(-1, self.grid.cell_samples)
         energies = np.einsum("ns,ns->n", cells, cells) / self.grid.cell_samples
         rows: NDArray[np.float64] = energies.reshape(decimated.shape[0], -1).astype(np.float64)

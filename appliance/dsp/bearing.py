@@ -9,10 +9,11 @@ hills are nearly as high.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
+from scipy.fft import next_fast_len, rfft
 
 SOUND_SPEED_MPS = 340.0
 """For the scan only; the direction of the slowness does not depend on it. 331 at 0 degrees C, 349 at 30."""
@@ -88,11 +89,14 @@ class BearingScan:
         self._rate_hz = sample_rate_hz
         centred = microphones_m - microphones_m.mean(axis=0)
         self._aperture_m = 2.0 * float(np.max(np.linalg.norm(centred, axis=1), initial=0.0))
+        self._centred = centred
         self._n_dims = _observable_dimensions(centred)
         transit_s = self._aperture_m / SOUND_SPEED_MPS
         self._wide = _Window.of(transit_s, sample_rate_hz)
         self._narrow = _Window.of(0.0, sample_rate_hz)
-        self._slownesses = _scan_directions(self._n_dims, self._aperture_m) * (-1.0 / SOUND_SPEED_MPS)
+        directions = _scan_directions(self._n_dims, self._aperture_m)
+        self._slownesses = directions * (-1.0 / SOUND_SPEED_MPS)
+        self._azimuths = _Azimuths(np.arctan2(directions[:, 0], directions[:, 1]), _azimuth_step_rad(self._aperture_m))
         delays_s = self._slownesses @ centred.T
         self._steering = np.exp(1j * delays_s[:, :, np.newaxis] * self._wide.omega).astype(np.complex64)
 
@@ -103,26 +107,46 @@ class BearingScan:
 
         `samples` has the shape (channels, n).
         """
-        positions = self.positions_m[channels] - self.positions_m[channels].mean(axis=0)
-        n_dims = min(self._n_dims, _observable_dimensions(positions))
+        is_whole = channels.size == len(self.positions_m)
+        positions = self._centred if is_whole else self._centred[channels] - self._centred[channels].mean(axis=0)
+        n_dims = self._n_dims if is_whole else min(self._n_dims, _observable_dimensions(positions))
         if n_dims < 2:
             return NoBearing("the microphones are too few or stand in line")
-        wide = self._wide.spectra(samples[channels], np.full(channels.size, front))
+        if not is_whole:
+            samples = samples[channels]
+        wide = self._wide.spectra(samples, np.full(channels.size, front))
         if wide is None:
             return NoBearing("too little sound around the onset")
         wave = _Wavefield.of(self._wide, *wide, positions[:, :n_dims])
-        is_whole = channels.size == len(self.positions_m)
         likelihoods = wave.scan(self._steering if is_whole else self._steering[:, channels])
-        slowness, likelihood = _climb(wave, self._slownesses[int(np.argmax(likelihoods)), :n_dims], ROUGH_GAIN)
+        top = _climb(wave, self._slownesses[int(np.argmax(likelihoods)), :n_dims], ROUGH_GAIN)
+        relative = likelihoods - top.likelihood
         # Once more, with a window that moves along with the wave: it can be short without cutting the wave differently
         # at each microphone.
-        delays_s = positions[:, :n_dims] @ slowness
+        delays_s = positions[:, :n_dims] @ top.slowness
         shifts = np.round((delays_s - delays_s[channels == heard_by]) * self._rate_hz).astype(np.intp)
-        narrow = self._narrow.spectra(samples[channels], front + shifts)
+        narrow = self._narrow.spectra(samples, front + shifts)
         if narrow is not None:
             wave = _Wavefield.of(self._narrow, *narrow, positions[:, :n_dims])
-            slowness = _climb(wave, slowness, FINE_GAIN)[0]
-        return _conclude(wave, slowness, likelihoods - likelihood, self._slownesses)
+            top = _climb(wave, top.slowness, FINE_GAIN)
+        return _conclude(wave, top, relative, self._azimuths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Azimuths:
+    """The azimuth of each direction scanned, and how far apart they lie."""
+
+    azimuths_rad: NDArray[np.float64]
+    step_rad: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Top:
+    """The top of a hill of likelihood: its slowness (dims,), log-likelihood, and the beam that looks there (bins,)."""
+
+    slowness: NDArray[np.float64]
+    likelihood: float
+    beam: NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +195,11 @@ class _Window:
         window = np.stack([row[start : start + n] for row, start in zip(samples, starts, strict=True)])
         pieces = np.concatenate([noise, window[:, np.newaxis]], axis=1)
         pieces = (pieces - pieces[:, :-1].mean(axis=(1, 2), keepdims=True)) * self.taper
-        spectra = np.fft.rfft(pieces, axis=2)[:, :, self.bins]
-        power = np.mean(np.abs(spectra[:, :-1]) ** 2, axis=1)
+        spectra = rfft(pieces, axis=2)[:, :, self.bins[0] : self.bins[-1] + 1]
+        power = np.mean(_squares(spectra[:, :-1]), axis=1)
         smooth = power.copy()
         smooth[:, 1:-1] = (power[:, :-2] + power[:, 1:-1] + power[:, 2:]) / 3.0
-        floor = max(float(np.max(np.abs(spectra[:, -1])) ** 2) * LEAST_NOISE, 1e-18)
+        floor = max(float(_squares(spectra[:, -1]).max()) * LEAST_NOISE, 1e-18)
         delays_s = (starts - first) / self.sample_rate_hz
         aligned = spectra[:, -1] * np.exp(-1j * np.outer(delays_s, self.omega))
         return aligned, np.maximum(smooth, floor)
@@ -218,7 +242,7 @@ class _Wavefield:
     ) -> "_Wavefield":
         """From spectra and noise power, both (channels, bins), and positions (channels, dims)."""
         precision = np.sum(1.0 / noise, axis=0)
-        power = np.sum(np.abs(spectra) ** 2 / noise, axis=0)
+        power = np.sum(_squares(spectra) / noise, axis=0)
         raw = (power - spectra.shape[0]) / precision
         smooth = np.convolve(raw, np.full(SMOOTHED_BINS, 1.0 / SMOOTHED_BINS), "same")
         spread = math.sqrt(spectra.shape[0] / SMOOTHED_BINS) / precision
@@ -243,7 +267,7 @@ class _Wavefield:
     def scan(self, steering: NDArray[np.complex64]) -> NDArray[np.float64]:
         """Log-likelihood of each direction of a steering table (directions, channels, bins)."""
         beams = np.einsum("dmf,mf->df", steering, self.spectra.astype(np.complex64))
-        likelihoods: NDArray[np.float64] = (np.abs(beams) ** 2).astype(np.float64) @ self.weights
+        likelihoods: NDArray[np.float64] = _squares(beams).astype(np.float64) @ self.weights
         return likelihoods
 
     def derivatives(
@@ -264,7 +288,7 @@ class _Wavefield:
 
     def information(self, beam: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Fisher information of the slowness, (dims, dims), at the signal in `beam`, less what the noise adds to it."""
-        signal = np.abs(beam) ** 2 / self.precision**2 - 1.0 / self.precision
+        signal = _squares(beam) / self.precision**2 - 1.0 / self.precision
         share = self.signal * self.precision / (1.0 + self.signal * self.precision)
         per_bin = 2.0 * self.noise_share * self.omega**2 * signal * share
         matrix: NDArray[np.float64] = np.einsum("f,fkl->kl", per_bin, self.inertia)
@@ -284,8 +308,8 @@ def _observable_dimensions(positions: NDArray[np.float64]) -> int:
 
 def _scan_directions(n_dims: int, aperture_m: float) -> NDArray[np.float64]:
     """Unit vectors to look at, (directions, 3), a third of a beam of 3 kHz apart."""
-    step_rad = min(math.radians(6.0), SOUND_SPEED_MPS / 3_000.0 / max(aperture_m, 0.01) / 3.0)
-    azimuths = np.linspace(0.0, 2.0 * np.pi, min(360, math.ceil(2.0 * np.pi / step_rad)), endpoint=False)
+    n_azimuths = round(2.0 * np.pi / _azimuth_step_rad(aperture_m))
+    azimuths = np.linspace(0.0, 2.0 * np.pi, n_azimuths, endpoint=False)
     elevations = np.array((*ELEVATIONS_RAD, -ELEVATIONS_RAD[1]) if n_dims == 3 else ELEVATIONS_RAD)
     elevation, azimuth = np.meshgrid(elevations, azimuths, indexing="ij")
     flat = np.cos(elevation)
@@ -294,14 +318,17 @@ def _scan_directions(n_dims: int, aperture_m: float) -> NDArray[np.float64]:
     return table
 
 
-def _climb(wave: _Wavefield, slowness: NDArray[np.float64], least_gain: float) -> tuple[NDArray[np.float64], float]:
+def _azimuth_step_rad(aperture_m: float) -> float:
+    """A third of a beam of 3 kHz or less, a whole number of times in the circle."""
+    step_rad = min(math.radians(6.0), SOUND_SPEED_MPS / 3_000.0 / max(aperture_m, 0.01) / 3.0)
+    return 2.0 * math.pi / min(360, math.ceil(2.0 * math.pi / step_rad))
+
+
+def _climb(wave: _Wavefield, slowness: NDArray[np.float64], least_gain: float) -> _Top:
     """Newton's method to the top of the hill, each step halved until it leads up, until one brings `least_gain`."""
-    likelihood, gradient, hessian, _ = wave.derivatives(slowness)
+    likelihood, gradient, hessian, beam = wave.derivatives(slowness)
     for _ in range(NEWTON_STEPS):
-        curvature, axes = np.linalg.eigh(-hessian)
-        # Where the hill is not yet bowed downwards, follow the slope instead of running from the top.
-        curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max() + 1e-12)
-        step = axes @ ((axes.T @ gradient) / curvature)
+        step = _newton_step(gradient, hessian)
         step *= min(1.0, 0.2 / SOUND_SPEED_MPS / max(float(np.linalg.norm(step)), 1e-12))
         for _ in range(4):
             trial = wave.derivatives(slowness + step)
@@ -309,31 +336,51 @@ def _climb(wave: _Wavefield, slowness: NDArray[np.float64], least_gain: float) -
                 break
             step = step / 2.0
         else:
-            return slowness, likelihood
+            break
         gain = trial[0] - likelihood
         slowness = slowness + step
-        likelihood, gradient, hessian, _ = trial
+        likelihood, gradient, hessian, beam = trial
         if gain < least_gain:
             break
-    return slowness, likelihood
+    return _Top(slowness, likelihood, beam)
 
 
-def _conclude(
-    wave: _Wavefield, slowness: NDArray[np.float64], relative: NDArray[np.float64], scanned: NDArray[np.float64]
-) -> Bearing | NoBearing:
+def _newton_step(gradient: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The step to the top of a hill of this slope and curvature, or uphill where it is not bowed downwards."""
+    if gradient.size == 2:
+        (a, b), (_, c) = (-hessian).tolist()
+        determinant = a * c - b * b
+        if a > 0.0 and determinant > 1e-6 * (a + c) ** 2:
+            along, across = gradient.tolist()
+            newton: NDArray[np.float64] = np.array([c * along - b * across, a * across - b * along]) / determinant
+            return newton
+    curvature, axes = np.linalg.eigh(-hessian)
+    # Where the hill is not yet bowed downwards, follow the slope instead of running from the top.
+    curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max() + 1e-12)
+    step: NDArray[np.float64] = axes @ ((axes.T @ gradient) / curvature)
+    return step
+
+
+def _squares(values: NDArray[np.complexfloating[Any, Any]]) -> NDArray[np.floating[Any]]:
+    """Squared magnitudes."""
+    squares: NDArray[np.floating[Any]] = values.real**2 + values.imag**2
+    return squares
+
+
+def _conclude(wave: _Wavefield, top: _Top, relative: NDArray[np.float64], scanned: _Azimuths) -> Bearing | NoBearing:
     """Test the top of the hill against one plane sound wave and give it its error.
 
     `relative` is the log-likelihood of each scanned slowness less that of the top.
     """
     n_channels, n_bins = wave.spectra.shape
-    beam = wave.derivatives(slowness)[3]
-    explained = np.abs(beam) ** 2 / wave.precision
+    slowness = top.slowness
+    explained = _squares(top.beam) / wave.precision
     signal_power = max(float(np.sum(wave.power - n_channels)), 1e-9)
     coherence = min(1.0, max(0.0, float(np.sum(explained - 1.0)) / signal_power))
     if coherence < MIN_COHERENCE:
         return NoBearing("not one plane wave")
     misfit = float(np.sum(wave.power - explained)) / ((n_channels - 1) * n_bins)
-    information = wave.information(beam)
+    information = wave.information(top.beam)
     if float(np.linalg.eigvalsh(information)[0]) <= 0.0:
         return NoBearing("no signal above the noise")
     covariance = np.linalg.inv(information) * max(1.0, misfit)
@@ -350,7 +397,7 @@ def _bearing(
     covariance: NDArray[np.float64],
     coherence: float,
     relative: NDArray[np.float64],
-    scanned: NDArray[np.float64],
+    scanned: _Azimuths,
 ) -> Bearing | NoBearing:
     azimuth = math.atan2(-slowness[0], -slowness[1])
     flat = max(float(np.hypot(slowness[0], slowness[1])), 1e-9)
@@ -391,13 +438,11 @@ def _flat_elevation(slowness: NDArray[np.float64], covariance: NDArray[np.float6
     return math.acos(cosine), min(sigma, math.pi / 4.0)
 
 
-def _far_hills(azimuth: float, sigma: float, relative: NDArray[np.float64], scanned: NDArray[np.float64]) -> float:
+def _far_hills(azimuth: float, sigma: float, relative: NDArray[np.float64], scanned: _Azimuths) -> float:
     """Variance, rad^2, that directions beyond the hill add by being nearly as likely as its top."""
-    away = np.arctan2(-scanned[:, 0], -scanned[:, 1]) - azimuth
-    away = np.angle(np.exp(1j * away))
+    away = (scanned.azimuths_rad - azimuth + np.pi) % (2.0 * np.pi) - np.pi
     likelihood = np.exp(np.minimum(relative, 0.0))
-    n_azimuths = np.unique(np.round(away, 9)).size
-    step = 2.0 * np.pi / n_azimuths
+    step = scanned.step_rad
     far = np.abs(away) > max(4.0 * sigma, 2.0 * step)
     hill = max(math.sqrt(2.0 * np.pi) * sigma / step, 1e-3)
     mass = likelihood[far] / (likelihood[far].sum() + hill)

@@ -44,6 +44,7 @@ RANGE_DB = 60.0
 _PRE_EMPHASIS = 0.9
 _STOP_DB = 65.0
 _FFT_SAMPLES = 256
+_ABREAST = 8
 _RATE_STEP_HZ = 25
 """A rate is rounded to this before resampling: at most 0.2 % of pitch, and the resampling ratio stays small."""
 _SMALLEST_POWER = 1e-20
@@ -99,33 +100,40 @@ def _resample(samples: NDArray[np.float64], phases: NDArray[np.float64], first: 
 
     Outputs that share a phase of the filter lie `down` samples apart: a product of matrices does each phase.
     """
-    up, n_blocks, down = phases.shape
-    n_rows = -(-n // up)
-    padded = np.pad(samples, (n_blocks * down, down * (n_rows + 1)))
-    n_read = (n_rows + n_blocks - 1) * down
-    outputs = np.empty((up, n_rows))
+    up, n_blocks, n_abreast, width = phases.shape
+    down = width // n_abreast
+    n_rows = -(-n // (up * n_abreast))
+    padded = np.pad(samples, ((n_blocks - 1) * width + down, width * (n_rows + 1)))
+    n_read = (n_rows + n_blocks - 1) * width
+    outputs = np.empty((up, n_abreast, n_rows))
     for k in range(up):
         newest, phase = divmod((first + k) * down, up)
         # In `padded`, the oldest sample of the first output is the one after the newest in `samples`.
-        rows = padded[newest + 1 : newest + 1 + n_read].reshape(-1, down)
-        products = phases[phase] @ rows.T
-        outputs[k] = products[0, :n_rows]
+        rows = padded[newest + 1 : newest + 1 + n_read].reshape(-1, width)
+        products = (phases[phase].reshape(-1, width) @ rows.T).reshape(n_blocks, n_abreast, -1)
+        outputs[k] = products[0, :, :n_rows]
         for block in range(1, n_blocks):
-            outputs[k] += products[block, block : block + n_rows]
-    return outputs.T.reshape(-1)[:n]
+            outputs[k] += products[block, :, block : block + n_rows]
+    return outputs.reshape(-1, n_rows).T.reshape(-1)[:n]
 
 
 @functools.lru_cache(maxsize=8)
 def _resampling_phases(up: int, down: int) -> NDArray[np.float64]:
-    """The low-pass as `_resample` wants it: the taps that each phase applies, oldest sample first, in blocks of `down`.
+    """The low-pass as `_resample` wants it: the taps that each phase applies, oldest sample first, in blocks.
 
-    Shape (up, blocks, down).
+    Shape (up, blocks, abreast, width): where there is one phase alone, so many neighbouring outputs are worked out
+    together, each `down` samples later than the one before, as a product of matrices likes it larger.
     """
     taps, _ = _resampling_taps(up, down)
-    n_blocks = -(-taps.size // (up * down))
-    whole = np.pad(taps, (0, up * n_blocks * down - taps.size))
-    phases: NDArray[np.float64] = np.ascontiguousarray(whole.reshape(-1, up).T[:, ::-1]).reshape(up, n_blocks, down)
-    return phases
+    n_abreast = _ABREAST if up == 1 else 1
+    width = n_abreast * down
+    n_blocks = -(-(-(-taps.size // up) + width - down) // width)
+    n_taps = (n_blocks - 1) * width + down
+    whole = np.pad(taps, (0, up * n_taps - taps.size)).reshape(-1, up).T[:, ::-1]
+    table = np.zeros((up, n_abreast, n_blocks * width))
+    for k in range(n_abreast):
+        table[:, k, k * down : k * down + n_taps] = whole
+    return np.ascontiguousarray(table.reshape(up, n_abreast, n_blocks, width).transpose(0, 2, 1, 3))
 
 
 def _slice_with_silence(samples: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ class NoiseFloor:
         self._energies = np.empty(n_cells)
         self._n = 0
         self._next = 0
+        self._median: float | None = None
         self._log_false_alarm = -math.log(false_alarm_probability)
         lower, upper = gammaincinv(SHAPES, LOWER_QUANTILE), gammaincinv(SHAPES, UPPER_QUANTILE)
         tail = gammaincinv(SHAPES, 1.0 - false_alarm_probability)
@@ -48,12 +49,15 @@ class NoiseFloor:
         self._energies[: energies.size - n_first] = energies[n_first:]
         self._next = (self._next + energies.size) % self._energies.size
         self._n = min(self._n + energies.size, self._energies.size)
+        self._median = None
 
     def median(self) -> float:
         """The median energy; the quantisation floor before anything was learnt."""
         if self._n == 0:
             return QUANTISATION_FLOOR
-        return max(float(np.median(self._energies[: self._n])), QUANTISATION_FLOOR)
+        if self._median is None:
+            self._median = max(float(np.median(self._energies[: self._n])), QUANTISATION_FLOOR)
+        return self._median
 
     def threshold(self) -> float:
         """The energy that a cell of noise passes with the false-alarm probability."""

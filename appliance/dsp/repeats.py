@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 
 from appliance.dsp.band_energy import HIGH_HZ, LOW_HZ, LOW_PASS_ORDER, cell_grid
 from appliance.dsp.filters import high_pass_response, low_pass_response
@@ -77,7 +78,7 @@ class RepeatTest:
         if samples.size < self._n * self._decimation:
             return None
         means = samples[: self._n * self._decimation].reshape(self._n, -1).mean(axis=1, dtype=np.float64)
-        filtered: NDArray[np.float64] = np.fft.irfft(np.fft.rfft(means - means.mean()) * self._response, self._n)
+        filtered: NDArray[np.float64] = irfft(rfft(means - means.mean()) * self._response, self._n)
         passage = filtered[self._run_in :]
         return passage if float(passage @ passage) > 0.0 else None
 
@@ -101,9 +102,13 @@ class RepeatTest:
     def _likeness(self, passage: NDArray[np.float64], earlier: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Correlation coefficients of a passage with earlier ones at all lags, (lags, earlier)."""
         cores = np.stack(earlier)[:, self._lag : self._lag + self._width]
-        windows = np.lib.stride_tricks.sliding_window_view(passage, self._width)
-        norms = np.maximum(np.linalg.norm(windows, axis=1), 1e-12)
-        likeness: NDArray[np.float64] = (windows @ cores.T) / np.outer(norms, np.linalg.norm(cores, axis=1))
+        n_lags = passage.size - self._width + 1
+        # Lags that would wrap around are not among these.
+        spectra = rfft(cores, passage.size).conj() * rfft(passage)
+        products = irfft(spectra, passage.size, axis=1)[:, :n_lags]
+        energy = np.concatenate([[0.0], np.cumsum(passage * passage)])
+        norms = np.maximum(np.sqrt(np.maximum(energy[self._width :] - energy[:n_lags], 0.0)), 1e-12)
+        likeness: NDArray[np.float64] = products.T / np.outer(norms, np.linalg.norm(cores, axis=1))
         return likeness
 
 

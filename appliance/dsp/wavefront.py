@@ -47,8 +47,8 @@ def measure_wavefront(
     """
     working = _working(samples, trigger - round(0.004 * sample_rate_hz))
     near = max(0, trigger - round(NEAR_S * sample_rate_hz))
-    heights = np.ptp(samples[working, near:], axis=1)
-    channel = int(working[np.argmax(heights)])
+    rows = samples[:, near:] if working.size == samples.shape[0] else samples[working, near:]
+    channel = int(working[np.argmax(rows.max(axis=1) - rows.min(axis=1))])
     look = first_look(samples[channel, near:], sample_rate_hz, trigger - near)
     seen = near + look.crossing
     bearing = scan.find(samples, round(seen), channel, working)
@@ -60,9 +60,7 @@ def measure_wavefront(
         sigma = math.hypot(arrival.sigma_samples, offset_s * sample_rate_hz)
         return Wavefront(near + arrival.sample, sigma, channel, near + arrival.sample, bearing)
     later = float(scan.positions_m[channel] @ bearing.slowness_spm) * sample_rate_hz
-    at_origin = _together(
-        samples[working, near:], sample_rate_hz, round(seen - later) - near, bearing, scan.positions_m[working]
-    )
+    at_origin = _together(rows, sample_rate_hz, round(seen - later) - near, bearing, scan.positions_m[working])
     sample = near + at_origin.sample
     return Wavefront(sample, at_origin.sigma_samples, channel, sample + later, bearing)
 
@@ -85,9 +83,10 @@ def _together(
 
 def _working(samples: NDArray[np.float64], end: int) -> NDArray[np.intp]:
     """The channels that carry sound and no more noise before `end` than the others do; all, where none is left."""
-    before = samples[:, : max(end, 2)] - samples[:, : max(end, 2)].mean(axis=1, keepdims=True)
-    noise = np.sqrt(np.einsum("cn,cn->c", before, before) / before.shape[1])
-    carries = np.any(samples != samples[:, :1], axis=1)
+    before = samples[:, : max(end, 2)]
+    power = np.einsum("cn,cn->c", before, before) / before.shape[1] - before.mean(axis=1) ** 2
+    noise = np.sqrt(np.maximum(power, 0.0))
+    carries = samples.max(axis=1) != samples.min(axis=1)
     if not carries.any():
         return np.arange(samples.shape[0])
     return np.flatnonzero(carries & (noise <= NOISY * np.median(noise[carries])))

@@ -242,9 +242,7 @@ class Detector:
     def _passage(self, stream: _Stream, trigger: int) -> NDArray[np.float32]:
         """The sound of the first channel around a trigger, as far as `RoundMemory` wants it."""
         memory = stream.memory
-        window = stream.history.window(trigger - memory.samples_before, trigger + memory.samples_after)
-        first: NDArray[np.float32] = window[0]
-        return first
+        return stream.history.of_channel(0, trigger - memory.samples_before, trigger + memory.samples_after)
 
     def _onset(
         self, stream: _Stream, onset: Onset, trigger: int, same: Recognised | None, rejections: list[Rejection]
@@ -305,7 +303,8 @@ class Detector:
     def _pick(self, stream: _Stream, candidate: _Candidate) -> Pick:
         time_ns, clock_sigma_ns = stream.history.utc(candidate.sample)
         front = int(candidate.sample)
-        loud = stream.history.window(front, front + round(LEVEL_S * stream.rate_hz))[candidate.front.channel]
+        end = front + round(LEVEL_S * stream.rate_hz)
+        loud = stream.history.of_channel(candidate.front.channel, front, end)
         peak_dbfs = dbfs(float(np.max(np.abs(loud), initial=0.0)))
         classes = self._classify(stream, candidate)
         phase, phase_probability = _phase(candidate.shock_probability)
@@ -345,7 +344,7 @@ class Detector:
         front = round(candidate.sample)
         first = max(stream.history.first_sample, front - round(self._classifier.window_before_s * stream.rate_hz))
         end = front + round(self._classifier.window_after_s * stream.rate_hz)
-        window = stream.history.window(first, end)[candidate.front.channel].copy()
+        window = stream.history.of_channel(candidate.front.channel, first, end)
         return self._classifier.classify(window, stream.rate_hz, front - first)
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from appliance.model.audio import AudioBlock
 from appliance.model.instants import NS_PER_S, UtcNs
 
+ALL = slice(None)
+
 
 class History:
     """A bounded stretch of sound, addressed by the index of its samples since the stream began.
@@ -41,14 +43,20 @@ class History:
         while self._end_sample - self._blocks[0].first_sample - self._blocks[0].n_samples >= self._n_kept:
             self._blocks.popleft()
 
-    def window(self, first: int, end: int) -> NDArray[np.float32]:
-        """Samples first..end-1 of all channels, (channels, n), as far as they are held."""
+    def window(self, first: int, end: int, channels: slice = ALL) -> NDArray[np.float32]:
+        """Samples first..end-1 of these channels, (channels, n), as far as they are held."""
         parts = [
-            block.samples[:, max(0, first - block.first_sample) : end - block.first_sample]
+            block.samples[channels, max(0, first - block.first_sample) : end - block.first_sample]
             for block in self._blocks
             if block.first_sample < end and block.first_sample + block.n_samples > first
         ]
-        return np.concatenate(parts, axis=1) if parts else np.empty((self._n_channels, 0), np.float32)
+        n_channels = len(range(self._n_channels)[channels])
+        return np.concatenate(parts, axis=1) if parts else np.empty((n_channels, 0), np.float32)
+
+    def of_channel(self, channel: int, first: int, end: int) -> NDArray[np.float32]:
+        """Samples first..end-1 of one channel, (n,), as far as they are held; the others are not copied."""
+        row: NDArray[np.float32] = self.window(first, end, slice(channel, channel + 1))[0]
+        return row
 
     def utc(self, sample: float) -> tuple[UtcNs, int]:
         """UTC and its 1-sigma, nanoseconds, of a (fractional) sample index, by the block that it lies in.

@@ -39,6 +39,7 @@ def test_pulses_among_the_noise_hardly_raise_the_threshold():
 def test_the_oldest_cells_are_forgotten():
     floor = NoiseFloor(100, 1e-3)
     floor.learn(np.full(100, 50.0))
+    assert floor.median() == 50.0
     for _ in range(3):
         floor.learn(np.full(40, 2.0))
 

@@ -24,6 +24,16 @@ def test_a_window_across_blocks_holds_the_samples_asked_for():
     np.testing.assert_array_equal(filled(4).window(5_250, 5_700)[1], np.arange(5_250, 5_700))
 
 
+def test_one_channel_alone_is_the_row_of_the_window():
+    history = History(2, 1_000, 0)
+    for k in range(3):
+        samples = np.array([[1.0], [-1.0]], np.float32) * np.arange(100 * k, 100 * k + 100, dtype=np.float32)
+        history.append(AudioBlock(samples, 100 * k, RATE_HZ, UtcNs(0), 0))
+
+    np.testing.assert_array_equal(history.of_channel(1, 50, 250), history.window(50, 250)[1])
+    assert history.of_channel(1, 900, 950).shape == (0,)
+
+
 def test_what_is_asked_for_stays_and_what_is_older_goes():
     history = filled(20)
 
