@@ -54,6 +54,13 @@ class Tls:
 class StreamWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """A gthread worker that ends its streams when it is told to stop, so that stopping takes no grace period."""
 
+    def run(self) -> None:
+        """Serve until told to stop or until the parent is gone; either way no open stream keeps the process alive."""
+        try:
+            super().run()
+        finally:
+            site_of(self.wsgi).hub.close()
+
     def handle_exit(self, sig: int, frame: object) -> None:
         """Stop taking requests and end the open streams."""
         super().handle_exit(sig, frame)

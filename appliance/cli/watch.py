@@ -66,7 +66,7 @@ class Terminal:
         self._alerts: list[str] = []
         self._seen: dict[str, dict[str, Any]] = {}
         self.ended = threading.Event()
-        print(HELP)
+        _say(HELP)
 
     def show(self, event: Event) -> None:
         """Print an event; an alert that is new or has become one rings."""
@@ -77,7 +77,7 @@ class Terminal:
         elif event.kind in ("incident", "known"):
             self._show_incident(body, is_known=event.kind == "known")
         elif event.kind == "acknowledgement":
-            _say(f"   {body['unit']}: {body['state']} ({self._number(body['incident'])})", bell=False)
+            _say(f"   {body['unit']}: {body['state']} ({self._number(body['incident'])})")
         elif event.kind == "exercise":
             _say(f"   EXERCISE: {body['words']}", bell=True)
 
@@ -90,7 +90,7 @@ class Terminal:
             if words and words[0] in STEPS:
                 self._press(STEPS[words[0]], words[1] if len(words) > 1 else str(len(self._alerts)))
             elif words:
-                print(HELP)
+                _say(HELP)
         self.ended.set()
 
     def _show_incident(self, incident: dict[str, Any], *, is_known: bool) -> None:
@@ -110,14 +110,14 @@ class Terminal:
 
     def _press(self, state: str, number: str) -> None:
         if not (number.isascii() and number.isdigit() and 1 <= int(number) <= len(self._alerts)):
-            print(f"there is no alert {number}")
+            _say(f"there is no alert {number}")
             return
         try:
             self._watcher.acknowledge(self._alerts[int(number) - 1], self._unit, state)
         except (EarshotError, OSError) as error:
-            print(f"NOT SAVED: {error}")
+            _say(f"NOT SAVED: {error}")
         else:
-            print(f"saved: {state}")
+            _say(f"saved: {state}")
 
 
 def _context(file: Path | None) -> ssl.SSLContext | None:
@@ -144,6 +144,6 @@ def _access(arguments: argparse.Namespace, url: str, context: ssl.SSLContext | N
         raise InputError(url, f"can't be reached: {error}", "name another node with --node") from error
 
 
-def _say(words: str, *, bell: bool) -> None:
+def _say(words: str, *, bell: bool = False) -> None:
     sys.stdout.write(f"{BELL if bell else ''}{words}\n")
     sys.stdout.flush()

@@ -113,6 +113,18 @@ def test_the_process_serves_tells_live_and_ends_at_once(start, store):
     assert b"Traceback" not in errors
 
 
+def test_a_stream_ends_with_the_process_that_serves_it_even_when_killed(start, store):
+    process, url = start(EARSHOT_WEB_TOKEN="demo-token")
+    connection, stream = get(url, "/api/events", Authorization="Bearer demo-token")
+    assert stream.readline()
+    process.kill()
+    connection.sock.settimeout(60)  # heartbeats come far more often: only the stream's end gets this far
+    while stream.readline():
+        pass
+    connection.close()
+    process.communicate(timeout=30)  # returns once the worker, which holds the same pipes, has ended too
+
+
 def test_on_the_lan_it_is_https_with_the_sites_certificate_or_nothing(state, store, start, capsys):
     assert main(["--state", str(state), "--host", "0.0.0.0", "--port", "0"]) == 2
     assert "holds no certificate for the pages" in capsys.readouterr().err
